@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fd - file descriptors: closing, flags, eventfds, memfds
+ *
+ * An empty fd is -1. Whatever is created here is O_CLOEXEC from birth.
+ * Any thread.
+ */
+#ifndef COMMON_FD_H
+#define COMMON_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Close *fd unless it is empty, and empty it; errno is kept. */
+void rh_fd_close(int *fd);
+
+/* Returns 0 or -errno. */
+int rh_fd_set_nonblocking(int fd);
+
+/* A non-blocking eventfd at 0. Returns the fd or -errno. */
+int rh_eventfd_create(void);
+
+/* Add 1; a full counter is left as it is, since its reader is awake anyway. */
+void rh_eventfd_signal(int fd);
+
+/* Take what is in it; never blocks on a non-blocking fd. */
+void rh_eventfd_drain(int fd);
+
+/* A memfd of size_bytes, all zero. Returns the fd or -errno. */
+int rh_memfd_create(const char *name, size_t size_bytes);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chain - descriptors copied, bounded, checked, turned into iovecs
+ *
+ * Each descriptor is copied out of guest memory once; the copy is checked and
+ * used. The walk takes at most as many steps as the table has entries, so a
+ * loop ends (virtio 1.3, 2.7.5 and 2.7.5.3).
+ *
+ * Owner: that of the queue.
+ */
+#ifndef LIB_CHAIN_H
+#define LIB_CHAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ringhost/queue.h>
+
+#include "lib/memory.h"
+#include "lib/wire.h"
+
+/* iovecs inside the slot; a longer chain moves to the slot's spill area */
+#define RH_CHAIN_INLINE_IOV 12
+
+/* What a queue keeps for each descriptor head; allocated when it starts. */
+struct rh_chain_slot {
+	struct rh_chain chain;
+	bool under_way;	     /* popped and not pushed */
+	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
+	struct iovec iov[RH_CHAIN_INLINE_IOV];
+};
+
+/*
+ * Walk the chain that starts at head and fill slot->chain (all but index).
+ *
+ * desc: the queue's table of size descriptors; head: below size.
+ * Returns 0 (chain.error may be set), or -EPROTO when the table is malformed
+ * in a way that leaves no chain: a loop, an index out of range, a bad
+ * indirect table.
+ */
+int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
+		  uint16_t size, uint16_t head, struct rh_chain_slot *slot);
+
+#endif

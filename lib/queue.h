@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue - one virtqueue: ring, chains, kick, call and error fds
+ *
+ * The control side. The device (control thread) writes what the front-end
+ * sets, asks with rh_queue_ready() whether that makes a ring, and starts and
+ * stops it. Between rh_queue_start() and the moment at which the owner calls
+ * rh_queue_stopped(), the members marked "owner" belong to the owner's thread
+ * and all others stay as they are, but for the call and error fds, which are
+ * exchanged under the running queue.
+ */
+#ifndef LIB_QUEUE_H
+#define LIB_QUEUE_H
+
+#include <stdatomic.h>
+
+#include <ringhost/queue.h>
+
+#include "common/log.h"
+#include "lib/chain.h"
+#include "lib/memory.h"
+#include "lib/split.h"
+
+enum rh_queue_state {
+	RH_QUEUE_STOPPED,
+	RH_QUEUE_RUNNING,  /* the owner's */
+	RH_QUEUE_STOPPING, /* the owner's, and asked back */
+};
+
+#define RH_TAG_BYTES 64
+
+/*
+ * A file descriptor number that a running queue signals while the control
+ * thread exchanges the file behind it. number: what the owner uses, -1 for
+ * none. slot: the number once opened, which stays open, and so valid for an
+ * owner that has just read it, until the queue has stopped.
+ */
+struct rh_signal_fd {
+	atomic_int number;
+	int slot;
+};
+
+struct rh_queue {
+	/* Fixed at rh_queue_init() */
+	unsigned int index;
+	int wake_fd; /* the device's eventfd: rh_queue_stopped() signals it */
+	bool keep_bad_chains;
+	char tag[RH_TAG_BYTES];
+
+	/* Control thread: what the front-end has set */
+	enum rh_queue_state state;
+	uint32_t size; /* 0: not set */
+	uint16_t base;
+	bool has_addr;
+	bool has_kick; /* SET_VRING_KICK came, with or without an fd */
+	bool enabled;
+	struct frontend_addr desc_addr;
+	struct frontend_addr avail_addr;
+	struct frontend_addr used_addr;
+	int kick_fd; /* -1: poll */
+	struct rh_signal_fd call;
+	struct rh_signal_fd err;
+	void *data; /* the device's, not owned */
+
+	/* Owner while running; control thread while stopped */
+	struct rh_split split;
+	struct rh_map *map;	     /* a reference */
+	struct rh_chain_slot *slots; /* split.size of them */
+	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
+	unsigned int nr_under_way;
+	bool broken;
+
+	/* Set by the owner in rh_queue_stopped(), cleared by the control */
+	atomic_bool given_back;
+};
+
+/* name: that of the device. */
+void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
+		   int wake_fd, bool keep_bad_chains);
+
+/* Forget all that a front-end has set; the queue is stopped. */
+void rh_queue_reset(struct rh_queue *queue);
+
+/* As reset; for a queue that was initialised. */
+void rh_queue_deinit(struct rh_queue *queue);
+
+/* True when the front-end has set and enabled all that a ring needs. */
+bool rh_queue_ready(const struct rh_queue *queue);
+
+/*
+ * Resolve the ring's addresses in map and set up the owner's side. The
+ * caller then sets state to RH_QUEUE_RUNNING and hands the queue over.
+ *
+ * features: those accepted. Returns 0 or -errno: -EFAULT when an address is
+ * in no region (logged, with what to do), -EINVAL when one is misaligned
+ * (logged), -ENOMEM.
+ */
+int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
+		   uint64_t features);
+
+/*
+ * Take down the owner's side of a queue that was given back or never handed
+ * over; base becomes the position to go on from. Sets RH_QUEUE_STOPPED.
+ */
+void rh_queue_finish(struct rh_queue *queue);
+
+/* Exchange what the owner signals. fd: taken; -1 for none. */
+void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd);
+
+/* Signal the error fd and log that the queue is broken; once. */
+void rh_queue_break(struct rh_queue *queue, const char *why);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * driver - what one kind of storage must be able to do
+ *
+ * drivers/null.c is the one to read first. A driver knows bytes and files; it
+ * never sees virtio. struct driver is one opened image, made and freed in the
+ * control thread; struct driver_context is what one worker thread has of it,
+ * and belongs to that thread between attach and detach.
+ */
+#ifndef SERVER_DRIVER_H
+#define SERVER_DRIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/engine.h"
+#include "server/request.h"
+
+enum driver_cache {
+	DRIVER_CACHE_NONE,	   /* O_DIRECT */
+	DRIVER_CACHE_WRITEBACK,	   /* the host's page cache */
+	DRIVER_CACHE_WRITETHROUGH, /* page cache, each write durable */
+};
+
+struct driver_options {
+	const char *image; /* path; NULL for drivers without one */
+	const char *name;  /* tag of log lines */
+	enum driver_cache cache;
+	bool cache_given; /* by the user: no silent fallback */
+	bool read_only;
+	bool raw_given;	     /* --format=raw: do not look for other formats */
+	bool force_share;    /* no image lock */
+	uint64_t size_bytes; /* drivers that have no size of their own */
+};
+
+/* What the storage is; set by open, constant until refresh. */
+struct driver_info {
+	uint64_t size_bytes;
+	uint32_t logical_block_bytes;  /* 512 if any offset goes */
+	uint32_t physical_block_bytes; /* at least the logical one */
+	uint32_t optimal_io_bytes;     /* 0: unknown */
+	bool read_only;
+	enum driver_cache cache; /* what is in force */
+	bool can_discard;
+	bool can_write_zeroes;
+	uint32_t discard_align_bytes;
+	uint64_t max_discard_bytes; /* of one request; 0: no limit */
+	uint64_t max_write_zeroes_bytes;
+};
+
+struct driver {
+	const struct driver_ops *ops;
+	struct driver_info info;
+};
+
+struct driver_context {
+	struct driver *driver;
+	struct engine *engine;
+};
+
+enum driver_answer {
+	DRIVER_COMPLETED, /* request->result is set, complete() is not called */
+	DRIVER_QUEUED,	  /* complete() will be called in a later turn */
+	DRIVER_BUSY,	  /* nothing was done: submit again in a later turn */
+};
+
+struct driver_ops {
+	const char *name;
+
+	/*
+	 * Open the image. A failure is logged by the driver, as a sentence
+	 * that says what to do. Returns 0 with *ret set, or -errno.
+	 */
+	int (*open)(const struct driver_options *options, struct driver **ret);
+	void (*close)(struct driver *driver);
+
+	/* In the worker's thread. Returns 0 with *ret set, or -errno. */
+	int (*attach)(struct driver *driver, struct engine *engine,
+		      struct driver_context **ret);
+	void (*detach)(struct driver_context *context);
+
+	/* Never blocks, never allocates. */
+	enum driver_answer (*submit)(struct driver_context *context,
+				     struct blk_request *request);
+
+	/*
+	 * Take and give back the exclusive right to write the image, in the
+	 * control thread: before the first queue starts, after the last one
+	 * stopped. Returns 0, or -EAGAIN when another process holds it.
+	 * NULL: nothing to take.
+	 */
+	int (*claim)(struct driver *driver);
+	void (*release)(struct driver *driver);
+
+	/* Learn the size again, into info. NULL: it never changes. */
+	int (*refresh)(struct driver *driver);
+};
+
+/* By name; NULL if there is none. */
+const struct driver_ops *driver_find(const char *name);
+
+#endif

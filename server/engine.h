@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine - asynchronous I/O and readiness for one worker thread
+ *
+ * Two engines stand behind these verbs: uring (io_uring, one system call a
+ * turn) and threadpool (a pool of threads and epoll, where io_uring is not
+ * allowed). A driver starts struct io_op; the worker watches kick fds and
+ * signals call fds; nothing completes except inside engine_turn().
+ *
+ * Owner: the worker's thread. engine_create() and engine_destroy() may run in
+ * another one while that does not.
+ */
+#ifndef SERVER_ENGINE_H
+#define SERVER_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/list.h"
+
+enum io_kind {
+	IO_READ,
+	IO_WRITE,
+	IO_DATASYNC,
+	IO_FALLOCATE,
+	IO_CALL, /* call() in a thread of its own: what has no ring operation */
+};
+
+struct io_op {
+	enum io_kind kind;
+	int fd;
+	int rw_flags;	    /* READ, WRITE: RWF_... of pwritev2(2) */
+	int fallocate_mode; /* FALLOCATE */
+	uint64_t offset_bytes;
+	uint64_t bytes;		 /* FALLOCATE */
+	const struct iovec *iov; /* stays valid until done */
+	unsigned int nr_iov;
+	int (*call)(struct io_op *op);
+
+	/* result: bytes moved, 0, or -errno. May start further operations. */
+	void (*done)(struct io_op *op, int result);
+
+	/* The engine's, while the operation is under way. */
+	struct list_node link;
+	int result;
+};
+
+/*
+ * A watch calls ready() in each turn in which its fd became readable, and
+ * takes out of the fd what made it so. After engine_unwatch(), removed() is
+ * called in some later turn: only then may the fd be closed or the watch
+ * freed.
+ */
+struct engine_watch {
+	int fd;
+	void (*ready)(struct engine_watch *watch);
+	void (*removed)(struct engine_watch *watch);
+
+	/* The engine's */
+	bool removing;
+	unsigned int nr_pending;
+	uint64_t buffer;
+	struct list_node link;
+};
+
+enum engine_kind {
+	ENGINE_URING,
+	ENGINE_THREADS,
+};
+
+struct engine;
+
+/*
+ * Returns 0 with *ret set, or -errno; for ENGINE_URING -EPERM, -ENOSYS and
+ * -ENOMEM mean that this host does not allow io_uring.
+ */
+int engine_create(enum engine_kind kind, struct engine **ret);
+
+/* Nothing may be under way. NULL is accepted. */
+void engine_destroy(struct engine *engine);
+
+/* "io_uring" or "threads" */
+const char *engine_name(const struct engine *engine);
+
+/*
+ * Start an operation. Returns 0, or -EAGAIN when the engine is full: try
+ * again in the next turn.
+ */
+int engine_submit(struct engine *engine, struct io_op *op);
+
+/* fd, ready and removed are set. Returns 0 or -errno. */
+int engine_watch(struct engine *engine, struct engine_watch *watch);
+void engine_unwatch(struct engine *engine, struct engine_watch *watch);
+
+/*
+ * Write 1 to an eventfd, at the latest in the next turn. A write that would
+ * block is dropped. The fd must stay open until that turn has returned.
+ */
+void engine_signal(struct engine *engine, int fd);
+
+/*
+ * Submit all that was started, wait for something to happen if wait, and
+ * call back for all that has. Returns 0 or -errno (the engine is lost).
+ */
+int engine_turn(struct engine *engine, bool wait);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker - one thread, one engine, its queues; the turn
+ *
+ * The only pthread_create for I/O. A worker takes everything available from
+ * its queues with kicks suppressed, submits and waits in one engine_turn(),
+ * reaps, stores each used index once and signals each queue at most once.
+ *
+ * The control thread talks to it through a pipe of small commands, without a
+ * lock; the answers are rh_queue_stopped() and the thread's end.
+ */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <ringhost/queue.h>
+
+#include "server/driver.h"
+#include "server/engine.h"
+#include "server/virtio_blk.h"
+
+struct worker;
+
+/*
+ * Start a worker. name: of the thread ("disk0/w0", cut to 15 bytes).
+ * Returns 0 with *ret set, or -errno as engine_create().
+ */
+int worker_create(const char *name, enum engine_kind kind, struct worker **ret);
+
+/* Ends the thread; no queue of it runs. NULL is accepted. */
+void worker_destroy(struct worker *worker);
+
+/* "io_uring" or "threads" */
+const char *worker_engine_name(const struct worker *worker);
+
+/*
+ * The worker opens the driver's context for itself at its first queue of a
+ * driver and keeps it until the last queue of that driver has stopped.
+ * Control thread; rh_queue_set_data() of the queue is the worker's to use.
+ * Returns 0 or -errno (the queue was not taken).
+ */
+int worker_queue_start(struct worker *worker, struct rh_queue *queue,
+		       struct virtio_blk *blk, struct driver *driver);
+
+/*
+ * Asynchronous: the worker takes nothing more, finishes what is under way,
+ * lets go of the kick fd, then calls rh_queue_stopped().
+ */
+void worker_queue_stop(struct worker *worker, struct rh_queue *queue);
+
+/* Queues that it runs; control thread. For spreading them. */
+unsigned int worker_nr_queues(const struct worker *worker);
+
+#endif
