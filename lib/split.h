@@ -24,12 +24,11 @@ struct rh_split {
 	uint16_t size;	/* a power of two, at most 32768 */
 	bool event_idx; /* VIRTIO_F_RING_EVENT_IDX was accepted */
 	bool kicks_suppressed;
+	bool has_published;   /* since the start */
 	uint16_t next_avail;  /* the first entry not taken yet */
 	uint16_t known_avail; /* the driver's idx when last looked at */
 	uint16_t next_used;   /* where the next used entry goes */
 	uint16_t published;   /* used->idx as the driver sees it */
-	uint16_t notified;    /* value of published at the last notification */
-	bool notified_valid;  /* notified has been set since the start */
 };
 
 /* Sizes of the three parts for a ring of size entries, event idx included. */
@@ -39,9 +38,12 @@ uint64_t rh_split_used_bytes(uint32_t size);
 
 /*
  * Begin at this position of the available ring; pointers, size and event_idx
- * are set. The used position is read from the ring, once.
+ * are set. The used position is read from the ring, once. Kicks are expected.
  */
 void rh_split_start(struct rh_split *split, uint16_t next_avail);
+
+/* Begin anew at the used position: what was taken and not given comes again. */
+void rh_split_rewind(struct rh_split *split);
 
 /*
  * Take the next head. Returns 1 with *head set (below size), 0 when none
@@ -58,6 +60,7 @@ void rh_split_give(struct rh_split *split, uint16_t head, uint32_t bytes);
 /* Make all given entries visible; true when the driver wants to know. */
 bool rh_split_publish(struct rh_split *split);
 
+/* With an event index this is no store: the driver's next kick is far off. */
 void rh_split_suppress_kicks(struct rh_split *split);
 
 /* Returns true when an entry came in meanwhile. */
