@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chain - descriptors copied, bounded, checked, turned into iovecs
+ *
+ * One walk serves the queue's own table and an indirect one. The pieces go
+ * into one array, readable ones in front, which is why a readable buffer
+ * behind a writable one is left out. The array is the slot's own until it is
+ * full, then the spill area.
+ *
+ * A chain that is too large keeps the last byte of its last writable buffer
+ * as its last piece, and one that has a buffer outside guest memory is walked
+ * to its end: a device that reports errors in a final byte finds that byte.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/chain.h"
+
+struct descriptor {
+	struct guest_addr addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+/* entries: NULL if the table is cut by the end of a region */
+struct table {
+	const uint8_t *entries;
+	struct guest_addr addr; /* only of a table that is cut */
+	uint32_t nr_entries;
+};
+
+struct walk {
+	const struct rh_map *map;
+	struct rh_chain_slot *slot;
+	struct iovec *iov;
+	unsigned int capacity;
+	unsigned int nr_readable;
+	unsigned int nr_writable;
+	uint64_t readable_bytes;
+	uint64_t writable_bytes;
+	uint64_t total_bytes; /* of all buffers, left out or not */
+	bool too_large;
+	int error;
+};
+
+/* walk_table() has met a descriptor that refers to an indirect table. */
+#define AT_INDIRECT 1
+
+/* At any address; a volatile load happens once, so nothing is read twice. */
+struct unaligned_word {
+	uint64_t raw;
+} __attribute__((packed));
+
+static inline void decode(const volatile struct unaligned_word *words,
+			  struct descriptor *ret)
+{
+	uint64_t first = le64toh(words[0].raw);
+	uint64_t second = le64toh(words[1].raw);
+
+	ret->addr.value = first;
+	ret->len = (uint32_t)second;
+	ret->flags = (uint16_t)(second >> 32);
+	ret->next = (uint16_t)(second >> 48);
+}
+
+/* The table lies in guest memory as a whole: open_indirect() saw to it. */
+static void fetch_cut(const struct rh_map *map, const struct table *table,
+		      uint32_t i, struct descriptor *ret)
+{
+	uint8_t copy[sizeof(struct virtq_desc)] = { 0 };
+	struct guest_addr addr = table->addr;
+	uint64_t done = 0;
+
+	addr.value += (uint64_t)i * sizeof(copy);
+	while (done < sizeof(copy)) {
+		uint64_t contiguous;
+		const volatile uint8_t *from;
+
+		from = rh_map_guest(map, addr, sizeof(copy) - done,
+				    &contiguous);
+		if (!from)
+			break;
+		for (uint64_t n = 0; n < contiguous; n++)
+			copy[done + n] = from[n];
+		done += contiguous;
+		addr.value += contiguous;
+	}
+	decode((const struct unaligned_word *)copy, ret);
+}
+
+static inline void fetch(const struct rh_map *map, const struct table *table,
+			 uint32_t i, struct descriptor *ret)
+{
+	if (likely(table->entries))
+		decode((const struct unaligned_word
+				*)(table->entries +
+				   i * sizeof(struct virtq_desc)),
+		       ret);
+	else
+		fetch_cut(map, table, i, ret);
+}
+
+static void set_error(struct walk *walk, int error)
+{
+	if (!walk->error)
+		walk->error = error;
+}
+
+/* Make room for one piece more. False if the chain has its most. */
+static bool has_room(struct walk *walk)
+{
+	unsigned int nr = walk->nr_readable + walk->nr_writable;
+
+	if (likely(nr < walk->capacity))
+		return true;
+	if (walk->capacity == RH_CHAIN_MAX_IOV)
+		return false;
+	memcpy(walk->slot->spill, walk->iov, nr * sizeof(struct iovec));
+	walk->iov = walk->slot->spill;
+	walk->capacity = RH_CHAIN_MAX_IOV;
+	return true;
+}
+
+static inline void append(struct walk *walk, void *base, uint64_t bytes,
+			  bool writable)
+{
+	struct iovec *iov = &walk->iov[walk->nr_readable + walk->nr_writable];
+
+	iov->iov_base = base;
+	iov->iov_len = bytes;
+	if (writable) {
+		walk->nr_writable++;
+		walk->writable_bytes += bytes;
+	} else {
+		walk->nr_readable++;
+		walk->readable_bytes += bytes;
+	}
+}
+
+/* Take the last piece out again: a writable one, unless there is none. */
+static void drop_last(struct walk *walk)
+{
+	struct iovec *iov =
+		&walk->iov[walk->nr_readable + walk->nr_writable - 1];
+
+	if (walk->nr_writable) {
+		walk->nr_writable--;
+		walk->writable_bytes -= iov->iov_len;
+	} else {
+		walk->nr_readable--;
+		walk->readable_bytes -= iov->iov_len;
+	}
+}
+
+/* Of a buffer that exceeds the bounds: its last byte, if it is writable. */
+static void add_excess(struct walk *walk, const struct descriptor *desc)
+{
+	uint64_t contiguous;
+	struct guest_addr last;
+	void *base = NULL;
+
+	walk->too_large = true;
+	set_error(walk, -EMSGSIZE);
+	if (!(desc->flags & VIRTQ_DESC_F_WRITE))
+		return;
+	if (!add_overflows(desc->addr.value, desc->len - 1, &last.value))
+		base = rh_map_guest(walk->map, last, 1, &contiguous);
+	if (walk->nr_writable || !has_room(walk))
+		drop_last(walk);
+	append(walk, base, 1, true);
+}
+
+/* A buffer that ends in another region than it begins, or in none. */
+static void add_cut(struct walk *walk, const struct descriptor *desc)
+{
+	bool writable = desc->flags & VIRTQ_DESC_F_WRITE;
+	struct guest_addr addr = desc->addr;
+	uint64_t left = desc->len;
+
+	while (left) {
+		uint64_t contiguous = left;
+		void *base = rh_map_guest(walk->map, addr, left, &contiguous);
+
+		if (!has_room(walk)) {
+			add_excess(walk, desc);
+			return;
+		}
+		if (!base)
+			set_error(walk, -EFAULT);
+		append(walk, base, contiguous, writable);
+		addr.value += contiguous;
+		left -= contiguous;
+	}
+}
+
+static void add_buffer(struct walk *walk, const struct descriptor *desc)
+{
+	bool writable = desc->flags & VIRTQ_DESC_F_WRITE;
+	uint64_t contiguous;
+	void *base;
+
+	if (unlikely(!desc->len))
+		return;
+	walk->total_bytes += desc->len;
+	if (unlikely(walk->total_bytes > UINT32_MAX || walk->too_large)) {
+		add_excess(walk, desc);
+		return;
+	}
+	if (unlikely(!writable && walk->nr_writable)) {
+		set_error(walk, -EPROTO);
+		return;
+	}
+	base = rh_map_guest(walk->map, desc->addr, desc->len, &contiguous);
+	if (likely(base && contiguous == desc->len && has_room(walk)))
+		append(walk, base, contiguous, writable);
+	else
+		add_cut(walk, desc);
+}
+
+/*
+ * Follow the descriptors from entry i on. Returns 0 at the chain's end,
+ * AT_INDIRECT with *ret set, or -EPROTO.
+ */
+static int walk_table(struct walk *walk, const struct table *table, uint32_t i,
+		      struct descriptor *ret)
+{
+	for (uint32_t step = 0; step < table->nr_entries; step++) {
+		struct descriptor desc;
+
+		fetch(walk->map, table, i, &desc);
+		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
+			*ret = desc;
+			return AT_INDIRECT;
+		}
+		add_buffer(walk, &desc);
+		if (!(desc.flags & VIRTQ_DESC_F_NEXT))
+			return 0;
+		i = desc.next;
+		if (unlikely(i >= table->nr_entries))
+			return -EPROTO;
+	}
+	return -EPROTO;
+}
+
+/* True if no byte of the range is outside guest memory. */
+static bool is_mapped(const struct rh_map *map, struct guest_addr addr,
+		      uint64_t bytes)
+{
+	while (bytes) {
+		uint64_t contiguous;
+
+		if (!rh_map_guest(map, addr, bytes, &contiguous))
+			return false;
+		addr.value += contiguous;
+		bytes -= contiguous;
+	}
+	return true;
+}
+
+/*
+ * virtio 1.3, 2.7.5.3.1 forbids an indirect descriptor with NEXT. A table may
+ * be longer than the queue, since Windows makes such ones; its WRITE flag has
+ * no meaning, and it need not have been negotiated (Windows again).
+ */
+static int open_indirect(const struct walk *walk, uint16_t queue_size,
+			 const struct descriptor *desc, struct table *table)
+{
+	uint32_t most = MAX((uint32_t)queue_size, (uint32_t)RH_CHAIN_MAX_IOV);
+	uint64_t contiguous;
+
+	if (desc->flags & VIRTQ_DESC_F_NEXT ||
+	    desc->len < sizeof(struct virtq_desc) ||
+	    desc->len % sizeof(struct virtq_desc) ||
+	    desc->len / sizeof(struct virtq_desc) > most)
+		return -EPROTO;
+	table->nr_entries = desc->len / sizeof(struct virtq_desc);
+	table->addr = desc->addr;
+	table->entries =
+		rh_map_guest(walk->map, desc->addr, desc->len, &contiguous);
+	if (likely(table->entries && contiguous == desc->len))
+		return 0;
+	table->entries = NULL;
+	return is_mapped(walk->map, desc->addr, desc->len) ? 0 : -EPROTO;
+}
+
+int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
+		  uint16_t size, uint16_t head, struct rh_chain_slot *slot)
+{
+	struct rh_chain *chain = &slot->chain;
+	struct table table = {
+		.entries = (const uint8_t *)desc,
+		.nr_entries = size,
+	};
+	struct walk walk = {
+		.map = map,
+		.slot = slot,
+		.iov = slot->iov,
+		.capacity = RH_CHAIN_INLINE_IOV,
+	};
+	struct descriptor indirect;
+	int result;
+
+	result = walk_table(&walk, &table, head, &indirect);
+	if (result == AT_INDIRECT) {
+		result = open_indirect(&walk, size, &indirect, &table);
+		if (!result)
+			result = walk_table(&walk, &table, 0, &indirect);
+	}
+	/* AT_INDIRECT again is an indirect table inside another one. */
+	if (unlikely(result))
+		return -EPROTO;
+
+	chain->readable = walk.iov;
+	chain->writable = walk.iov + walk.nr_readable;
+	chain->readable_bytes = walk.readable_bytes;
+	chain->writable_bytes = walk.writable_bytes;
+	chain->nr_readable = walk.nr_readable;
+	chain->nr_writable = walk.nr_writable;
+	chain->error = walk.error;
+	return 0;
+}
