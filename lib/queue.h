@@ -69,6 +69,7 @@ struct rh_queue {
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
 	unsigned int nr_under_way;
 	bool broken;
+	struct log_limit log_limit;
 
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
@@ -91,9 +92,10 @@ bool rh_queue_ready(const struct rh_queue *queue);
  * Resolve the ring's addresses in map and set up the owner's side. The
  * caller then sets state to RH_QUEUE_RUNNING and hands the queue over.
  *
- * features: those accepted. Returns 0 or -errno: -EFAULT when an address is
- * in no region (logged, with what to do), -EINVAL when one is misaligned
- * (logged), -ENOMEM.
+ * map: the queue takes a reference of its own. features: those accepted.
+ * Returns 0 or -errno: -EFAULT when an address is in no region (logged, with
+ * what to do), -EINVAL when one is misaligned (logged); both leave the queue
+ * broken, its error fd signalled. -ENOMEM.
  */
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		   uint64_t features);
@@ -107,7 +109,10 @@ void rh_queue_finish(struct rh_queue *queue);
 /* Exchange what the owner signals. fd: taken; -1 for none. */
 void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd);
 
-/* Signal the error fd and log that the queue is broken; once. */
+/*
+ * Signal the error fd and log that the queue is broken, until the next start.
+ * Once: a queue that is broken already stays as it is. why: a clause.
+ */
 void rh_queue_break(struct rh_queue *queue, const char *why);
 
 #endif

@@ -62,8 +62,9 @@ struct rh_chain {
 	 * -EFAULT (a buffer outside guest memory; its iov_base is NULL),
 	 * -EPROTO (a writable buffer before a readable one) or -EMSGSIZE
 	 * (4 GiB and more, or over RH_CHAIN_MAX_IOV pieces; what exceeded
-	 * is left out). Non-zero only in a device with RH_DEVICE_BAD_CHAINS;
-	 * elsewhere such a chain breaks its queue.
+	 * is left out, but the last writable iovec ends with the last byte of
+	 * the chain's last writable buffer). Non-zero only in a device with
+	 * RH_DEVICE_BAD_CHAINS; elsewhere such a chain breaks its queue.
 	 */
 	int error;
 	/* Unique among the chains under way, below rh_queue_size(). */
@@ -90,6 +91,16 @@ RH_API void rh_queue_push(struct rh_queue *queue, struct rh_chain *chain,
 			  uint32_t written_bytes);
 
 /*
+ * Break the queue over a chain that cannot be answered, for instance since it
+ * has no room for the answer. The driver never gets the chain back; it is
+ * done with as if pushed.
+ *
+ * why: a clause for the log, as "the request has no status byte". Since 0.1.
+ */
+RH_API void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
+			    const char *why);
+
+/*
  * Publish all pushed chains with one store.
  *
  * Returns true when the driver asked to be notified of them: call
@@ -114,7 +125,7 @@ RH_API bool rh_queue_expect_kicks(struct rh_queue *queue);
 /* True when a chain waits to be popped and the queue is whole. Since 0.1. */
 RH_API bool rh_queue_pending(const struct rh_queue *queue);
 
-/* True after rh_queue_pop() returned an error. Since 0.1. */
+/* True after rh_queue_pop() returned an error, or a reject. Since 0.1. */
 RH_API bool rh_queue_broken(const struct rh_queue *queue);
 
 /*
