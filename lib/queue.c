@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,7 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 	init_signal_fd(&queue->call);
 	init_signal_fd(&queue->err);
 	atomic_init(&queue->given_back, false);
+	atomic_init(&queue->signalling, false);
 }
 
 void rh_queue_reset(struct rh_queue *queue)
@@ -62,6 +64,7 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->has_kick = false;
 	queue->enabled = false;
 	queue->broken = false;
+	queue->hold = RH_HOLD_NONE;
 	rh_fd_close(&queue->kick_fd);
 	rh_fd_close(&queue->call.slot);
 	rh_fd_close(&queue->err.slot);
@@ -71,13 +74,17 @@ void rh_queue_reset(struct rh_queue *queue)
 
 void rh_queue_deinit(struct rh_queue *queue)
 {
+	/* The owner's last touch; it takes one system call at most. */
+	while (atomic_load_explicit(&queue->signalling, memory_order_acquire))
+		sched_yield();
 	rh_queue_reset(queue);
 }
 
 bool rh_queue_ready(const struct rh_queue *queue)
 {
-	return queue->size && queue->has_addr && queue->has_kick &&
-	       queue->enabled;
+	return queue->state == RH_QUEUE_STOPPED &&
+	       queue->hold == RH_HOLD_NONE && queue->size && queue->has_addr &&
+	       queue->has_kick && queue->enabled;
 }
 
 void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd)
@@ -293,6 +300,8 @@ void rh_queue_finish(struct rh_queue *queue)
 	close_slot_if_unused(&queue->err);
 	atomic_store(&queue->given_back, false);
 	queue->state = RH_QUEUE_STOPPED;
+	if (queue->broken)
+		queue->hold = RH_HOLD_BROKEN;
 }
 
 /* Returns 0, or -errno with the queue broken. */
@@ -451,13 +460,13 @@ void *rh_queue_data(const struct rh_queue *queue)
 
 void rh_queue_stopped(struct rh_queue *queue)
 {
-	/* Once it is given back, the control thread may free the queue. */
-	int wake_fd = queue->wake_fd;
-
 	assert(queue->nr_under_way == 0);
 	if (rh_queue_flush(queue))
 		rh_queue_notify(queue);
-	/* Pairs with the control thread's load after it was woken. */
+	/* Until this is false again the control thread destroys nothing. */
+	atomic_store_explicit(&queue->signalling, true, memory_order_relaxed);
+	/* Pairs with the control thread's load in rh_take_back_queues(). */
 	atomic_store_explicit(&queue->given_back, true, memory_order_release);
-	rh_eventfd_signal(wake_fd);
+	rh_eventfd_signal(queue->wake_fd);
+	atomic_store_explicit(&queue->signalling, false, memory_order_release);
 }

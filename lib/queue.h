@@ -27,6 +27,13 @@ enum rh_queue_state {
 	RH_QUEUE_STOPPING, /* the owner's, and asked back */
 };
 
+/* Why a queue that has all it needs is not started; control thread. */
+enum rh_queue_hold {
+	RH_HOLD_NONE,
+	RH_HOLD_UNRESOLVED, /* until memory or the queue is set up anew */
+	RH_HOLD_BROKEN,	    /* until the queue is set up anew */
+};
+
 #define RH_TAG_BYTES 64
 
 /*
@@ -49,6 +56,7 @@ struct rh_queue {
 
 	/* Control thread: what the front-end has set */
 	enum rh_queue_state state;
+	enum rh_queue_hold hold;
 	uint32_t size; /* 0: not set */
 	uint16_t base;
 	bool has_addr;
@@ -73,6 +81,7 @@ struct rh_queue {
 
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
+	atomic_bool signalling; /* the owner is about to use wake_fd */
 };
 
 /* name: that of the device. */
@@ -85,7 +94,7 @@ void rh_queue_reset(struct rh_queue *queue);
 /* As reset; for a queue that was initialised. */
 void rh_queue_deinit(struct rh_queue *queue);
 
-/* True when the front-end has set and enabled all that a ring needs. */
+/* True when the front-end has set all that a ring needs; hold is none. */
 bool rh_queue_ready(const struct rh_queue *queue);
 
 /*
@@ -102,7 +111,8 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 
 /*
  * Take down the owner's side of a queue that was given back or never handed
- * over; base becomes the position to go on from. Sets RH_QUEUE_STOPPED.
+ * over; base becomes the position to go on from. Sets RH_QUEUE_STOPPED, and
+ * hold to RH_HOLD_BROKEN if it was broken.
  */
 void rh_queue_finish(struct rh_queue *queue);
 

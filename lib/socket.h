@@ -17,8 +17,8 @@
 
 #include "lib/wire.h"
 
-/* The largest payload of any message that this library knows. */
-#define RH_MAX_PAYLOAD_BYTES sizeof(struct vhost_user_config)
+/* Above every payload of the protocol, those of other devices included. */
+#define RH_MAX_PAYLOAD_BYTES 4096
 
 struct rh_incoming {
 	struct vhost_user_header header;

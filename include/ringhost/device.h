@@ -130,8 +130,8 @@ RH_API void rh_device_destroy(struct rh_device *device);
 /*
  * Serve front-ends that connect to this listening AF_UNIX stream socket.
  *
- * fd: owned by the device from a successful call on. Returns 0 or -errno.
- * Since 0.1.
+ * fd: owned by the device from a successful call on. Returns 0, -EBUSY when
+ * the device has a socket, or another -errno. Since 0.1.
  */
 RH_API int rh_device_listen(struct rh_device *device, int fd);
 

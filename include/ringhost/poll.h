@@ -43,8 +43,10 @@ RH_API void rh_poll_queue_stop(void *poll, struct rh_queue *queue);
 /*
  * Run device until it is finished.
  *
- * stop: the device is stopped when this becomes non-zero (in a signal
- * handler, say); NULL if it never does. Returns 0 or -errno. Since 0.1.
+ * stop: the device is stopped when this becomes non-zero, in a signal handler
+ * say; NULL if it never does. Block the signal beforehand: it is let in while
+ * the loop sleeps, and so cannot slip in just before. Returns 0 or -errno.
+ * Since 0.1.
  */
 RH_API int rh_poll_run(struct rh_poll *poll, struct rh_device *device,
 		       const volatile sig_atomic_t *stop);

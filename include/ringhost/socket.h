@@ -29,9 +29,11 @@ extern "C" {
 RH_API int rh_socket_listen(const char *path, mode_t mode, gid_t gid, int *fd);
 
 /*
- * Remove path if it is still the socket that fd listens on. Since 0.1.
+ * Remove path if it is a socket on which nobody listens. To be called when
+ * the listening fd is closed: another process that has taken the path over
+ * meanwhile keeps it. Since 0.1.
  */
-RH_API void rh_socket_unlink(const char *path, int fd);
+RH_API void rh_socket_unlink(const char *path);
 
 /*
  * Tell an inherited socket's kind.

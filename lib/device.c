@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * device - the connection's state, and the turn that moves it on
+ *
+ * rh_device_run() takes events, which only note what happened or read a
+ * message; settle() then does what the state allows: take back queues, finish
+ * the message that waited for them, end the session, start what is ready.
+ * A session is torn down there and nowhere else, never inside the code that
+ * found the fault.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "common/fd.h"
+#include "lib/device.h"
+#include "lib/listener.h"
+#include "lib/quiesce.h"
+#include "lib/session.h"
+#include "lib/watch.h"
+
+#define DEFAULT_QUEUE_SIZE   1024
+#define EVENTS_A_RUN	     8
+#define MESSAGES_A_RUN	     64
+#define ACCEPT_BACK_OFF_MSEC 100
+
+static void settle(struct rh_device *device);
+
+/* Its address names the thread. */
+static _Thread_local char thread_token;
+
+/*
+ * Calls nest when an operation of the device calls into it again; the
+ * outermost one settles. Two threads at once are a bug of the program.
+ */
+static void enter(struct rh_device *device)
+{
+	void *inside = NULL;
+
+	if (!atomic_compare_exchange_strong(&device->busy, &inside,
+					    &thread_token))
+		assert(inside == &thread_token);
+	device->depth++;
+}
+
+static void leave(struct rh_device *device)
+{
+	if (device->depth == 1)
+		settle(device);
+	if (--device->depth == 0)
+		atomic_store(&device->busy, NULL);
+}
+
+static void connection_ready(struct rh_device *device)
+{
+	if (device->state != RH_DEVICE_READING)
+		return;
+	if (!rh_outgoing_empty(&device->outgoing))
+		rh_session_send(device);
+	for (int i = 0; i < MESSAGES_A_RUN; i++) {
+		if (device->state != RH_DEVICE_READING ||
+		    device->pause != RH_PAUSE_OFF ||
+		    !rh_outgoing_empty(&device->outgoing) ||
+		    !rh_session_receive(device))
+			break;
+	}
+}
+
+static void close_listener(struct rh_device *device)
+{
+	rh_watch_listener(device, false);
+	rh_fd_close(&device->listen_fd);
+}
+
+static void listener_ready(struct rh_device *device)
+{
+	int error;
+	int fd;
+
+	if (device->state != RH_DEVICE_IDLE || device->listen_fd < 0)
+		return;
+	error = rh_listener_accept(device->listen_fd, &fd);
+	switch (error) {
+	case 0:
+		rh_session_begin(device, fd);
+		return;
+	case -EAGAIN:
+		return;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ENOBUFS:
+		rh_log_limited(&device->limit, RH_LOG_WARNING, device->tag,
+			       "cannot accept a front-end now, will try again: "
+			       "%s",
+			       strerror(-error));
+		rh_watch_timer(device, ACCEPT_BACK_OFF_MSEC);
+		return;
+	}
+	rh_log(RH_LOG_ERROR, device->tag, "the listening socket is lost: %s",
+	       strerror(-error));
+	device->listen_error = error;
+	close_listener(device);
+}
+
+static void timer_expired(struct rh_device *device)
+{
+	rh_watch_timer(device, 0);
+	if (device->state != RH_DEVICE_READING || !device->incoming.nr_bytes)
+		return; /* it was accept(2) that waited */
+	if (device->pause == RH_PAUSE_OFF)
+		rh_session_close(device, -ETIMEDOUT);
+	else
+		rh_session_arm_timeout(device);
+}
+
+static void channel_ready(struct rh_device *device)
+{
+	rh_watch_channel(device, false);
+	rh_channel_readable(&device->session.channel);
+}
+
+static void settle_session(struct rh_device *device)
+{
+	if (device->state == RH_DEVICE_QUIESCING)
+		rh_session_finish_message(device);
+	/* which may have ended it, and so stopped queues */
+	rh_take_back_queues(device);
+	if (device->state == RH_DEVICE_CLOSING &&
+	    !rh_any_queue_stopping(device))
+		rh_session_end(device);
+}
+
+static void settle_pause(struct rh_device *device)
+{
+	const struct rh_device_config *config = &device->config;
+
+	if (device->pause != RH_PAUSE_WAITING || rh_any_queue_stopping(device))
+		return;
+	device->pause = RH_PAUSE_ON;
+	if (config->ops->paused)
+		config->ops->paused(config->opaque);
+}
+
+static uint32_t wanted_of_connection(const struct rh_device *device)
+{
+	if (device->state != RH_DEVICE_READING)
+		return 0;
+	if (!rh_outgoing_empty(&device->outgoing))
+		return EPOLLOUT;
+	return device->pause == RH_PAUSE_OFF ? EPOLLIN : 0;
+}
+
+/* Do all that the state allows, then watch what it waits for. */
+static void settle(struct rh_device *device)
+{
+	rh_take_back_queues(device);
+	if (!rh_any_queue_stopping(device))
+		settle_session(device);
+	settle_pause(device);
+	if (device->state == RH_DEVICE_READING && device->pause == RH_PAUSE_OFF)
+		rh_start_ready_queues(device);
+
+	rh_watch_connection(device, wanted_of_connection(device));
+	rh_watch_channel(device, true);
+	rh_watch_listener(device, device->state == RH_DEVICE_IDLE &&
+					  device->pause == RH_PAUSE_OFF &&
+					  !device->timer_armed);
+}
+
+static void dispatch(struct rh_device *device, enum rh_source source)
+{
+	switch (source) {
+	case RH_SOURCE_WAKE:
+		rh_eventfd_drain(device->wake_fd);
+		break;
+	case RH_SOURCE_TIMER:
+		timer_expired(device);
+		break;
+	case RH_SOURCE_LISTENER:
+		listener_ready(device);
+		break;
+	case RH_SOURCE_CONNECTION:
+		connection_ready(device);
+		break;
+	case RH_SOURCE_CHANNEL:
+		channel_ready(device);
+		break;
+	}
+}
+
+int rh_device_run(struct rh_device *device)
+{
+	struct epoll_event events[EVENTS_A_RUN];
+	int nr_events;
+
+	enter(device);
+	nr_events = epoll_wait(device->epoll_fd, events, EVENTS_A_RUN, 0);
+	for (int i = 0; i < nr_events; i++)
+		dispatch(device, (enum rh_source)events[i].data.u32);
+	leave(device);
+	return device->listen_error;
+}
+
+int rh_device_listen(struct rh_device *device, int fd)
+{
+	int error = rh_fd_set_nonblocking(fd);
+
+	if (error)
+		return error;
+	if (device->listen_fd >= 0 || device->state != RH_DEVICE_IDLE)
+		return -EBUSY;
+	enter(device);
+	device->listen_fd = fd;
+	leave(device);
+	return 0;
+}
+
+int rh_device_connect(struct rh_device *device, int fd)
+{
+	int error = rh_fd_set_nonblocking(fd);
+
+	if (error)
+		return error;
+	if (device->listen_fd >= 0 || device->state != RH_DEVICE_IDLE)
+		return -EBUSY;
+	enter(device);
+	rh_session_begin(device, fd);
+	leave(device);
+	return 0;
+}
+
+void rh_device_stop(struct rh_device *device)
+{
+	enter(device);
+	close_listener(device);
+	rh_session_close(device, 0);
+	leave(device);
+}
+
+bool rh_device_finished(const struct rh_device *device)
+{
+	return device->state == RH_DEVICE_IDLE && device->listen_fd < 0;
+}
+
+void rh_device_pause(struct rh_device *device)
+{
+	enter(device);
+	if (device->pause == RH_PAUSE_OFF) {
+		device->pause = RH_PAUSE_WAITING;
+		rh_stop_all_queues(device);
+	}
+	leave(device);
+}
+
+void rh_device_resume(struct rh_device *device)
+{
+	enter(device);
+	device->pause = RH_PAUSE_OFF;
+	leave(device);
+}
+
+int rh_device_config_changed(struct rh_device *device)
+{
+	const uint64_t reply_ack = FEATURE_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	bool want_answer =
+		device->session.session.protocol_features & reply_ack;
+	int outcome;
+
+	enter(device);
+	rh_watch_channel(device, false);
+	outcome = rh_channel_config_changed(&device->session.channel,
+					    want_answer);
+	leave(device);
+	return outcome;
+}
+
+int rh_device_fd(const struct rh_device *device)
+{
+	return device->epoll_fd;
+}
+
+static bool config_valid(const struct rh_device_config *config)
+{
+	const struct rh_device_ops *ops = config->ops;
+
+	return ops && ops->queue_start && ops->queue_stop &&
+	       config->nr_queues >= 1 && config->nr_queues <= RH_MAX_QUEUES &&
+	       config->max_queue_size <= RH_MAX_QUEUE_SIZE &&
+	       (!config->max_queue_size ||
+		is_power_of_2(config->max_queue_size)) &&
+	       config->config_bytes <= RH_MAX_CONFIG &&
+	       (!config->config_bytes || ops->config_get);
+}
+
+static int create_queues(struct rh_device *device)
+{
+	const struct rh_device_config *config = &device->config;
+
+	device->queues = calloc(config->nr_queues, sizeof(*device->queues));
+	if (!device->queues)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < config->nr_queues; i++)
+		rh_queue_init(&device->queues[i], device->tag, i,
+			      device->wake_fd,
+			      config->flags & RH_DEVICE_BAD_CHAINS);
+	return rh_session_state_init(&device->session, config, device->queues,
+				     device->tag);
+}
+
+int rh_device_create(const struct rh_device_config *config,
+		     struct rh_device **ret)
+{
+	struct rh_device *device;
+	int error;
+
+	if (!config_valid(config))
+		return -EINVAL;
+	device = calloc(1, sizeof(*device));
+	if (!device)
+		return -ENOMEM;
+	snprintf(device->tag, sizeof(device->tag), "%s",
+		 config->name ? config->name : "device");
+	device->config = *config;
+	device->config.name = device->tag;
+	if (!config->max_queue_size)
+		device->config.max_queue_size = DEFAULT_QUEUE_SIZE;
+	device->listen_fd = -1;
+	device->connection = -1;
+	rh_incoming_init(&device->incoming);
+	error = rh_watch_init(device);
+	if (!error)
+		error = create_queues(device);
+	if (error) {
+		rh_device_destroy(device);
+		return error;
+	}
+	*ret = device;
+	return 0;
+}
+
+void rh_device_destroy(struct rh_device *device)
+{
+	if (!device)
+		return;
+	assert(rh_device_finished(device));
+	if (device->queues) {
+		rh_session_state_deinit(&device->session);
+		for (unsigned int i = 0; i < device->config.nr_queues; i++)
+			rh_queue_deinit(&device->queues[i]);
+	}
+	free(device->queues);
+	rh_watch_deinit(device);
+	free(device);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * device - the connection's state, and the turn that moves it on
+ *
+ * A session is read message by message. A message that needs quiet queues
+ * asks for them back and waits, and so does the end of a session, a pause and
+ * a stop: one mechanism, advanced in one place (settle() in device.c), for
+ * each change that must not happen under a running queue.
+ *
+ * Owner: the thread that runs the device, one at a time. busy catches a
+ * second one, which is a bug of the program.
+ */
+#ifndef LIB_DEVICE_H
+#define LIB_DEVICE_H
+
+#include <stdatomic.h>
+
+#include <ringhost/device.h>
+
+#include "lib/handlers.h"
+#include "lib/socket.h"
+
+enum rh_device_state {
+	RH_DEVICE_IDLE,	     /* no session */
+	RH_DEVICE_READING,   /* a session; the next message is being read */
+	RH_DEVICE_QUIESCING, /* incoming is whole and waits for queues */
+	RH_DEVICE_CLOSING,   /* the session ends when all queues have stopped */
+};
+
+enum rh_pause_state {
+	RH_PAUSE_OFF,
+	RH_PAUSE_WAITING, /* for the last queue to stop */
+	RH_PAUSE_ON,
+};
+
+struct rh_device {
+	/* Fixed */
+	struct rh_device_config config; /* its name is the next member */
+	char tag[RH_TAG_BYTES];
+	int epoll_fd; /* what the user waits on */
+	int wake_fd;  /* an owner gave a queue back */
+	int timer_fd; /* a message stalls, or accept(2) had to back off */
+
+	enum rh_device_state state;
+	enum rh_pause_state pause;
+	int listen_fd;	 /* -1: none, or no more */
+	int connection;	 /* -1 without a session */
+	int close_error; /* why the session ends; 0 or -errno */
+	int listen_error;
+	bool timer_armed;
+	uint32_t watched_connection; /* epoll events; 0: not in the set */
+	bool watched_listener;
+	bool watched_channel;
+	struct rh_incoming incoming;
+	struct rh_outgoing outgoing;
+	struct rh_session_state session;
+	struct log_limit limit;
+
+	struct rh_queue *queues; /* config.nr_queues of them */
+	_Atomic(void *) busy;	 /* names the thread that is inside */
+	unsigned int depth;	 /* of its calls, which may nest */
+};
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handler - what a single handler gets, and the few things that all need
+ *
+ * Private to handlers.c and vring_handlers.c. Control thread.
+ */
+#ifndef LIB_HANDLER_H
+#define LIB_HANDLER_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/handlers.h"
+
+struct rh_request {
+	struct rh_session_state *state;
+	struct rh_incoming *incoming;
+	struct rh_answer *answer;
+	struct rh_queue *queue; /* NULL if the message names none */
+	const char *why;	/* it is refused */
+};
+
+static inline int rh_refuse(struct rh_request *request, int error,
+			    const char *why)
+{
+	request->why = why;
+	return error;
+}
+
+static inline int rh_refuse_running(struct rh_request *request)
+{
+	return rh_refuse(request, -EBUSY, "the queue runs");
+}
+
+static inline uint64_t rh_payload_u64(const struct rh_request *request)
+{
+	uint64_t value;
+
+	memcpy(&value, request->incoming->payload, sizeof(value));
+	return value;
+}
+
+/* num of a struct vhost_user_vring_state */
+static inline uint32_t rh_payload_num(const struct rh_request *request)
+{
+	struct vhost_user_vring_state vring;
+
+	memcpy(&vring, request->incoming->payload, sizeof(vring));
+	return vring.num;
+}
+
+int rh_handle_set_vring_num(struct rh_request *request);
+int rh_handle_set_vring_addr(struct rh_request *request);
+int rh_handle_set_vring_base(struct rh_request *request);
+int rh_handle_get_vring_base(struct rh_request *request);
+int rh_handle_set_vring_kick(struct rh_request *request);
+int rh_handle_set_vring_call(struct rh_request *request);
+int rh_handle_set_vring_err(struct rh_request *request);
+int rh_handle_set_vring_enable(struct rh_request *request);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handlers - what each message does
+ *
+ * One short function a message. Size, fds, negotiated features, queue index
+ * and the quiet that a message needs were seen to before (message.h); what
+ * remains is whether the values make sense now.
+ *
+ * struct rh_session_state is all that a front-end sets up during a session;
+ * it is empty again when the session ends. Control thread.
+ */
+#ifndef LIB_HANDLERS_H
+#define LIB_HANDLERS_H
+
+#include <ringhost/device.h>
+
+#include "lib/channel.h"
+#include "lib/memory.h"
+#include "lib/message.h"
+#include "lib/queue.h"
+
+struct rh_session_state {
+	struct rh_session session;
+	struct rh_map *map;	 /* a reference; the published one */
+	struct rh_map *empty;	 /* a reference; what map is between sessions */
+	struct rh_queue *queues; /* session.nr_queues of them; the device's */
+	struct rh_channel channel;
+	const struct rh_device_config *config; /* the device's */
+};
+
+/* Returns 0 or -ENOMEM. tag: for the log; outlives the state. */
+int rh_session_state_init(struct rh_session_state *state,
+			  const struct rh_device_config *config,
+			  struct rh_queue *queues, const char *tag);
+
+/* Forget the front-end: memory, queues, channel, features. None runs. */
+void rh_session_state_reset(struct rh_session_state *state);
+
+void rh_session_state_deinit(struct rh_session_state *state);
+
+/* What a handler puts into the reply. */
+struct rh_answer {
+	uint32_t size;
+	union {
+		uint64_t u64;
+		struct vhost_user_vring_state vring_state;
+		struct vhost_user_config config;
+	};
+};
+
+/*
+ * Carry out a checked message whose queues are quiet.
+ *
+ * Returns 0, with answer filled for a RH_REPLY_DATA message, or -errno with
+ * *why set to a phrase for the log and nothing changed.
+ */
+int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,
+	      struct rh_answer *answer, const char **why);
+
+/* Feature bits that the device offers, those of transport and rings too. */
+uint64_t rh_offered_features(const struct rh_device_config *config);
+
+#endif

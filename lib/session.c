@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session - one front-end from its connection to its end, message by message
+ *
+ * A message is received whole, checked against its row, waits until the
+ * queues that it concerns are quiet, is handled, and answered: exactly one
+ * answer where one is due.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/fd.h"
+#include "lib/listener.h"
+#include "lib/quiesce.h"
+#include "lib/session.h"
+#include "lib/watch.h"
+
+#define MESSAGE_TIMEOUT_MSEC 5000
+
+static const char *why_ended(int error)
+{
+	switch (error) {
+	case -EPROTO:
+		return "it sent what the protocol does not allow";
+	case -ECONNRESET:
+		return "it closed the connection inside a message";
+	case -ETIMEDOUT:
+		return "it stopped inside a message";
+	case -ENOBUFS:
+		return "it does not read its answers";
+	}
+	return strerror(-error);
+}
+
+void rh_session_close(struct rh_device *device, int error)
+{
+	if (device->state == RH_DEVICE_IDLE ||
+	    device->state == RH_DEVICE_CLOSING)
+		return;
+	if (error)
+		rh_log(RH_LOG_WARNING, device->tag,
+		       "front-end's session is closed: %s", why_ended(error));
+	device->close_error = error;
+	device->state = RH_DEVICE_CLOSING;
+	rh_stop_all_queues(device);
+}
+
+void rh_session_send(struct rh_device *device)
+{
+	int outcome = rh_socket_send(device->connection, &device->outgoing);
+
+	if (outcome < 0)
+		rh_session_close(device, outcome);
+}
+
+static void reply(struct rh_device *device, const void *payload, uint32_t size)
+{
+	const struct vhost_user_header header = {
+		.request = device->incoming.header.request,
+		.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY,
+		.size = size,
+	};
+
+	if (rh_outgoing_append(&device->outgoing, &header, payload) < 0)
+		rh_session_close(device, -ENOBUFS);
+	else
+		rh_session_send(device);
+}
+
+static bool wants_ack(const struct rh_device *device)
+{
+	const uint64_t reply_ack = FEATURE_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+
+	return (device->incoming.header.flags & VHOST_USER_FLAG_NEED_REPLY) &&
+	       (device->session.session.protocol_features & reply_ack);
+}
+
+static void acknowledge(struct rh_device *device, uint64_t failed)
+{
+	if (wants_ack(device))
+		reply(device, &failed, sizeof(failed));
+}
+
+/* A front-end that cannot be told must not go on as if it had succeeded. */
+static void refuse_message(struct rh_device *device, const char *why)
+{
+	rh_log_limited(&device->limit, RH_LOG_WARNING, device->tag,
+		       "front-end's message %u (%s) is refused: %s",
+		       device->incoming.header.request,
+		       rh_message_name(device->incoming.header.request), why);
+	if (wants_ack(device))
+		acknowledge(device, 1);
+	else
+		rh_session_close(device, -EPROTO);
+}
+
+void rh_session_finish_message(struct rh_device *device)
+{
+	uint32_t request = device->incoming.header.request;
+	const struct rh_message_row *row = rh_message_row(request);
+	struct rh_answer answer = { 0 };
+	const char *why;
+
+	device->state = RH_DEVICE_READING;
+	/* It may replace the channel's fd, which must not be watched then. */
+	rh_watch_channel(device, false);
+	if (rh_handle(&device->session, &device->incoming, &answer, &why) < 0)
+		refuse_message(device, why);
+	else if (row->reply == RH_REPLY_DATA)
+		reply(device, &answer.u64, answer.size);
+	else
+		acknowledge(device, 0);
+	rh_incoming_reset(&device->incoming);
+}
+
+static void quiesce_for(struct rh_device *device,
+			const struct rh_message_row *row)
+{
+	if (row->quiet == RH_QUIET_ALL)
+		rh_stop_all_queues(device);
+	else if (row->quiet == RH_QUIET_QUEUE)
+		rh_stop_queue(device, &device->queues[rh_message_queue_index(
+					      &device->incoming)]);
+	rh_take_back_queues(device);
+}
+
+static void begin_message(struct rh_device *device)
+{
+	const struct vhost_user_header *header = &device->incoming.header;
+	const char *why;
+
+	rh_watch_timer(device, 0);
+	rh_log(RH_LOG_DEBUG, device->tag, "%s, %u bytes, %u fds",
+	       rh_message_name(header->request), header->size,
+	       device->incoming.nr_fds);
+	if (rh_message_check(&device->incoming, &device->session.session,
+			     &why) < 0) {
+		refuse_message(device, why);
+		rh_incoming_reset(&device->incoming);
+		return;
+	}
+	quiesce_for(device, rh_message_row(header->request));
+	if (rh_any_queue_stopping(device))
+		device->state = RH_DEVICE_QUIESCING;
+	else
+		rh_session_finish_message(device);
+}
+
+void rh_session_arm_timeout(struct rh_device *device)
+{
+	rh_watch_timer(device, MESSAGE_TIMEOUT_MSEC);
+}
+
+bool rh_session_receive(struct rh_device *device)
+{
+	int outcome = rh_socket_receive(device->connection, &device->incoming,
+					rh_message_max_payload);
+
+	if (outcome > 0) {
+		begin_message(device);
+		return true;
+	}
+	if (outcome < 0)
+		rh_session_close(device, outcome == -ENODATA ? 0 : outcome);
+	else if (device->incoming.nr_bytes && !device->timer_armed)
+		rh_session_arm_timeout(device);
+	return false;
+}
+
+void rh_session_begin(struct rh_device *device, int fd)
+{
+	device->connection = fd;
+	device->close_error = 0;
+	device->state = RH_DEVICE_READING;
+	rh_log(RH_LOG_INFO, device->tag, "front-end connected (pid %d)",
+	       rh_listener_peer_pid(fd));
+}
+
+void rh_session_end(struct rh_device *device)
+{
+	const struct rh_device_config *config = &device->config;
+
+	rh_watch_channel(device, false);
+	rh_watch_connection(device, 0);
+	rh_watch_timer(device, 0);
+	rh_fd_close(&device->connection);
+	rh_incoming_reset(&device->incoming);
+	device->outgoing.begin = 0;
+	device->outgoing.end = 0;
+	rh_session_state_reset(&device->session);
+	device->state = RH_DEVICE_IDLE;
+	rh_log(RH_LOG_INFO, device->tag, "front-end disconnected");
+	if (config->ops->disconnected)
+		config->ops->disconnected(config->opaque, device->close_error);
+}

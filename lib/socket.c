@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socket - whole messages with their fds over a stream socket
+ *
+ * A message is read in two parts, so that never more is read than belongs to
+ * it: fds that come with the next message then cannot be taken for this
+ * one's. The kernel hands fds over with the first byte that they were sent
+ * with; a front-end sends them with the header, and so they are refused when
+ * they come with anything else.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "lib/socket.h"
+
+/* SCM_MAX_FD of the kernel: room to see, and close, all that may come. */
+#define KERNEL_MAX_FDS 253
+
+void rh_incoming_init(struct rh_incoming *incoming)
+{
+	incoming->nr_bytes = 0;
+	incoming->nr_fds = 0;
+}
+
+void rh_incoming_reset(struct rh_incoming *incoming)
+{
+	for (unsigned int i = 0; i < incoming->nr_fds; i++)
+		rh_fd_close(&incoming->fds[i]);
+	rh_incoming_init(incoming);
+}
+
+int rh_incoming_take_fd(struct rh_incoming *incoming, unsigned int i)
+{
+	return steal_fd(&incoming->fds[i]);
+}
+
+static void close_all(const int *fds, size_t nr_fds)
+{
+	for (size_t i = 0; i < nr_fds; i++)
+		close(fds[i]);
+}
+
+/* Take the fds of one recvmsg, or close every one of them. */
+static int keep_fds(struct rh_incoming *incoming, struct msghdr *message,
+		    bool allowed)
+{
+	int fds[KERNEL_MAX_FDS];
+	size_t nr_fds = 0;
+	size_t nr_new;
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg;
+	     cmsg = CMSG_NXTHDR(message, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		nr_new = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		nr_new = MIN(nr_new, ARRAY_SIZE(fds) - nr_fds);
+		memcpy(fds + nr_fds, CMSG_DATA(cmsg), nr_new * sizeof(int));
+		nr_fds += nr_new;
+	}
+	if ((nr_fds && !allowed) || nr_fds > VHOST_USER_MAX_FDS ||
+	    (message->msg_flags & MSG_CTRUNC)) {
+		close_all(fds, nr_fds);
+		return -EPROTO;
+	}
+	if (nr_fds) {
+		memcpy(incoming->fds, fds, nr_fds * sizeof(int));
+		incoming->nr_fds = (unsigned int)nr_fds;
+	}
+	return 0;
+}
+
+/* Returns the bytes read (above 0), 0 when none are there yet, or -errno. */
+static ssize_t receive_some(int fd, struct rh_incoming *incoming, void *buffer,
+			    size_t bytes)
+{
+	union {
+		char bytes[CMSG_SPACE(KERNEL_MAX_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = buffer, .iov_len = bytes };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t done;
+	int error;
+
+	do {
+		done = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (done < 0 && errno == EINTR);
+	if (done < 0)
+		return errno == EAGAIN ? 0 : -errno;
+
+	error = keep_fds(incoming, &message, !incoming->nr_bytes);
+	if (error)
+		return error;
+	if (done == 0)
+		return incoming->nr_bytes ? -ECONNRESET : -ENODATA;
+	return done;
+}
+
+/* Read until nr_bytes is at least end; bytes [begin, end) go to buffer. */
+static int receive_until(int fd, struct rh_incoming *incoming, void *buffer,
+			 size_t begin, size_t end)
+{
+	while (incoming->nr_bytes < end) {
+		size_t offset = incoming->nr_bytes - begin;
+		ssize_t done =
+			receive_some(fd, incoming, (uint8_t *)buffer + offset,
+				     end - incoming->nr_bytes);
+
+		if (done <= 0)
+			return (int)done;
+		incoming->nr_bytes += (size_t)done;
+	}
+	return 1;
+}
+
+int rh_socket_receive(int fd, struct rh_incoming *incoming,
+		      int64_t (*max_payload)(const struct vhost_user_header *))
+{
+	const size_t header_bytes = sizeof(incoming->header);
+	int64_t bound;
+	int outcome;
+
+	outcome =
+		receive_until(fd, incoming, &incoming->header, 0, header_bytes);
+	if (outcome <= 0)
+		return outcome;
+
+	bound = max_payload(&incoming->header);
+	if (bound < 0)
+		return (int)bound;
+	if (incoming->header.size > bound ||
+	    incoming->header.size > sizeof(incoming->payload))
+		return -EPROTO;
+	return receive_until(fd, incoming, incoming->payload, header_bytes,
+			     header_bytes + incoming->header.size);
+}
+
+int rh_outgoing_append(struct rh_outgoing *outgoing,
+		       const struct vhost_user_header *header,
+		       const void *payload)
+{
+	size_t bytes = sizeof(*header) + header->size;
+	size_t waiting = outgoing->end - outgoing->begin;
+
+	if (bytes > sizeof(outgoing->bytes) - waiting)
+		return -ENOBUFS;
+	memmove(outgoing->bytes, outgoing->bytes + outgoing->begin, waiting);
+	memcpy(outgoing->bytes + waiting, header, sizeof(*header));
+	if (header->size)
+		memcpy(outgoing->bytes + waiting + sizeof(*header), payload,
+		       header->size);
+	outgoing->begin = 0;
+	outgoing->end = waiting + bytes;
+	return 0;
+}
+
+int rh_socket_send(int fd, struct rh_outgoing *outgoing)
+{
+	struct iovec iov;
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t done;
+
+	while (!rh_outgoing_empty(outgoing)) {
+		iov.iov_base = outgoing->bytes + outgoing->begin;
+		iov.iov_len = outgoing->end - outgoing->begin;
+		done = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		outgoing->begin += (size_t)done;
+	}
+	return 1;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vring_handlers - what each message about one queue does
+ *
+ * The front-end sets up a ring in any order; it is started, elsewhere, once
+ * all is there (rh_queue_ready()).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "lib/handler.h"
+
+int rh_handle_set_vring_num(struct rh_request *request)
+{
+	struct rh_queue *queue = request->queue;
+	uint32_t num = rh_payload_num(request);
+
+	if (!is_power_of_2(num) || num > request->state->config->max_queue_size)
+		return rh_refuse(
+			request, -EINVAL,
+			"the size is not a power of two, or larger than "
+			"the device allows");
+	if (queue->state != RH_QUEUE_STOPPED && num != queue->size)
+		return rh_refuse_running(request);
+	queue->size = num;
+	return 0;
+}
+
+int rh_handle_set_vring_addr(struct rh_request *request)
+{
+	struct rh_queue *queue = request->queue;
+	struct vhost_user_vring_addr addr;
+
+	memcpy(&addr, request->incoming->payload, sizeof(addr));
+	if (addr.flags & ~VHOST_VRING_F_LOG)
+		return rh_refuse(request, -EINVAL, "a flag is unknown");
+	if (queue->state != RH_QUEUE_STOPPED &&
+	    (addr.desc_user_addr != queue->desc_addr.value ||
+	     addr.avail_user_addr != queue->avail_addr.value ||
+	     addr.used_user_addr != queue->used_addr.value))
+		return rh_refuse_running(request);
+	queue->desc_addr.value = addr.desc_user_addr;
+	queue->avail_addr.value = addr.avail_user_addr;
+	queue->used_addr.value = addr.used_user_addr;
+	queue->has_addr = true;
+	if (queue->hold == RH_HOLD_UNRESOLVED)
+		queue->hold = RH_HOLD_NONE;
+	return 0;
+}
+
+int rh_handle_set_vring_base(struct rh_request *request)
+{
+	struct rh_queue *queue = request->queue;
+	uint32_t base = rh_payload_num(request);
+
+	if (base > UINT16_MAX)
+		return rh_refuse(request, -EINVAL, "the position is too large");
+	if (queue->state != RH_QUEUE_STOPPED && base != queue->base)
+		return rh_refuse_running(request);
+	queue->base = (uint16_t)base;
+	return 0;
+}
+
+/* vhost-user, Ring states: this is what stops a ring. */
+int rh_handle_get_vring_base(struct rh_request *request)
+{
+	struct rh_queue *queue = request->queue;
+
+	rh_fd_close(&queue->kick_fd);
+	queue->has_kick = false;
+	queue->hold = RH_HOLD_NONE;
+	request->answer->vring_state.index = queue->index;
+	request->answer->vring_state.num = queue->base;
+	request->answer->size = sizeof(request->answer->vring_state);
+	return 0;
+}
+
+/*
+ * Files, directories and devices cannot tell when they become readable, or
+ * always are; what can are eventfds, pipes and sockets.
+ */
+static bool can_notify(int fd)
+{
+	struct stat file;
+
+	if (fstat(fd, &file) < 0)
+		return false;
+	return (file.st_mode & S_IFMT) == 0 || S_ISFIFO(file.st_mode) ||
+	       S_ISSOCK(file.st_mode);
+}
+
+/* The fd of SET_VRING_KICK, _CALL or _ERR, or -1; non-blocking. */
+static int take_vring_fd(struct rh_request *request, int *ret)
+{
+	struct rh_incoming *incoming = request->incoming;
+
+	if (!incoming->nr_fds) {
+		*ret = -1;
+		return 0;
+	}
+	if (!can_notify(incoming->fds[0]) ||
+	    rh_fd_set_nonblocking(incoming->fds[0]) < 0)
+		return rh_refuse(request, -EINVAL,
+				 "its file descriptor is not an eventfd");
+	*ret = rh_incoming_take_fd(incoming, 0);
+	return 0;
+}
+
+int rh_handle_set_vring_kick(struct rh_request *request)
+{
+	struct rh_queue *queue = request->queue;
+	int error;
+	int fd;
+
+	error = take_vring_fd(request, &fd);
+	if (error)
+		return error;
+	rh_fd_close(&queue->kick_fd);
+	queue->kick_fd = fd;
+	queue->has_kick = true;
+	queue->hold = RH_HOLD_NONE;
+	return 0;
+}
+
+/*
+ * The new call fd is signalled at once: what completed between its arrival
+ * and the last use of the old one would else go unnoticed.
+ */
+int rh_handle_set_vring_call(struct rh_request *request)
+{
+	int error;
+	int fd;
+
+	error = take_vring_fd(request, &fd);
+	if (error)
+		return error;
+	if (fd >= 0)
+		rh_eventfd_signal(fd);
+	rh_signal_fd_set(&request->queue->call, fd);
+	return 0;
+}
+
+int rh_handle_set_vring_err(struct rh_request *request)
+{
+	int error;
+	int fd;
+
+	error = take_vring_fd(request, &fd);
+	if (!error)
+		rh_signal_fd_set(&request->queue->err, fd);
+	return error;
+}
+
+int rh_handle_set_vring_enable(struct rh_request *request)
+{
+	uint32_t num = rh_payload_num(request);
+
+	if (num > 1)
+		return rh_refuse(request, -EINVAL, "it is neither 0 nor 1");
+	request->queue->enabled = num;
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch - what a device's one fd waits for
+ *
+ * The epoll set behind rh_device_fd(). An fd is taken out of the set before
+ * it is closed, always: a front-end may hold a duplicate of it, and the set
+ * would go on reporting events of a file that is no longer ours.
+ *
+ * Control thread. Each call does nothing when nothing changes.
+ */
+#ifndef LIB_WATCH_H
+#define LIB_WATCH_H
+
+#include "lib/device.h"
+
+/* What an event in the set is about. */
+enum rh_source {
+	RH_SOURCE_WAKE,
+	RH_SOURCE_TIMER,
+	RH_SOURCE_LISTENER,
+	RH_SOURCE_CONNECTION,
+	RH_SOURCE_CHANNEL,
+};
+
+/* Make the set with its wake-up eventfd and timer. Returns 0 or -errno. */
+int rh_watch_init(struct rh_device *device);
+void rh_watch_deinit(struct rh_device *device);
+
+/* events: EPOLLIN, EPOLLOUT, or 0 to take the connection out. */
+void rh_watch_connection(struct rh_device *device, uint32_t events);
+void rh_watch_listener(struct rh_device *device, bool wanted);
+void rh_watch_channel(struct rh_device *device, bool wanted);
+
+/* Expire once, msec from now; 0 disarms. */
+void rh_watch_timer(struct rh_device *device, unsigned int msec);
+
+#endif
