@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* queue - pop, push, flush, notify; what breaks a queue; start and stop */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "tests/unit/ring-memory.h"
 
