@@ -2,9 +2,10 @@
 /*
  * virtio_blk - the guest's layout of a block device <-> struct blk_request
  *
- * The only file that knows virtio-blk's numbers (virtio 1.3, 5.2). struct
+ * The only room that knows virtio-blk's numbers (virtio 1.3, 5.2). struct
  * virtio_blk is one disk: features and configuration space. struct blk_queue
- * is one of its queues in a worker's hands: request slots by chain index.
+ * is one of its queues in a worker's hands: request slots by chain index. The
+ * device must have RH_DEVICE_BAD_CHAINS.
  *
  * Threads: a struct virtio_blk is the control thread's, and its queues' owners
  * read from it what the control thread sets (relaxed atomics). A blk_queue
@@ -13,14 +14,11 @@
 #ifndef SERVER_VIRTIO_BLK_H
 #define SERVER_VIRTIO_BLK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <ringhost/queue.h>
 
-#include "common/list.h"
-#include "common/log.h"
 #include "server/driver.h"
 
 #define BLK_SERIAL_BYTES    20
@@ -84,10 +82,17 @@ void blk_queue_destroy(struct blk_queue *queue);
 /*
  * Take chains and submit them, first those that the driver was too busy for;
  * at most as many as the queue has entries. Malformed requests are answered
- * here. Returns true when something is left to take at once (a full turn, or
- * none because the driver is busy returns false).
+ * here. Returns true when something is left to take at once, after a full
+ * turn; false when nothing waits, and when the driver is busy: call again in
+ * the next turn, since that is when it may have room.
  */
 bool blk_queue_take(struct blk_queue *queue);
+
+/*
+ * Only submit those that the driver was too busy for, as each turn of a queue
+ * that stops must. Returns false when some still wait.
+ */
+bool blk_queue_retry(struct blk_queue *queue);
 
 /* Publish what was completed. True when the driver wants a notification. */
 bool blk_queue_flush(struct blk_queue *queue);
@@ -95,7 +100,7 @@ bool blk_queue_flush(struct blk_queue *queue);
 /* Requests taken and not yet pushed. */
 unsigned int blk_queue_under_way(const struct blk_queue *queue);
 
-/* Counters for the log at the end of a session; any thread. */
+/* Counters for the log, since virtio_blk_create(); any thread. */
 struct blk_counters {
 	uint64_t reads;
 	uint64_t writes;

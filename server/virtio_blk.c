@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_blk - one disk: what it offers and its configuration space
+ *
+ * The configuration space is kept as the guest sees it and each field has one
+ * place where it is set. What the queues need of it is kept beside it, as
+ * plain numbers, since they must not wait for the control thread.
+ *
+ * The write cache is a cache only if the guest can flush it. So writes are
+ * durable until the guest has accepted FLUSH and as long as it has not asked
+ * for the cache; the configuration space says which of the two holds.
+ */
+#include "server/virtio_blk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <ringhost/device.h>
+
+#include "common/base.h"
+#include "common/log.h"
+#include "server/virtio_blk_internal.h"
+
+/*
+ * With a header and a status, that many segments fit the 128-entry queue of
+ * QEMU and cloud-hypervisor even without indirect descriptors; and together
+ * they stay below BLK_MAX_DATA_BYTES.
+ */
+#define SEG_MAX	       126
+#define SIZE_MAX_BYTES (16u << 20)
+
+_Static_assert(SEG_MAX *UINT64_C(1) * SIZE_MAX_BYTES <= BLK_MAX_DATA_BYTES,
+	       "a request that keeps to seg_max and size_max is served");
+
+/*
+ * The most of one discard or write-zeroes segment where the storage has no
+ * limit: a multiple of every block size, and no single request takes long.
+ */
+#define MAX_RANGE_BYTES (UINT64_C(2) << 30)
+
+bool virtio_blk_block_bytes_valid(uint64_t block_bytes)
+{
+	return is_power_of_2(block_bytes) &&
+	       block_bytes >= BLK_MIN_BLOCK_BYTES &&
+	       block_bytes <= BLK_MAX_BLOCK_BYTES;
+}
+
+static int check_options(const struct virtio_blk_options *options,
+			 const struct driver_info *info)
+{
+	if (options->block_bytes &&
+	    !virtio_blk_block_bytes_valid(options->block_bytes)) {
+		rh_log(RH_LOG_ERROR, options->name,
+		       "block size %" PRIu64 " is not possible: give a power "
+		       "of two from %u to %u",
+		       options->block_bytes, BLK_MIN_BLOCK_BYTES,
+		       BLK_MAX_BLOCK_BYTES);
+		return -EINVAL;
+	}
+	if (!virtio_blk_block_bytes_valid(info->logical_block_bytes)) {
+		rh_log(RH_LOG_ERROR, options->name,
+		       "the image has blocks of %" PRIu32
+		       " bytes, a disk needs "
+		       "a power of two from %u to %u: copy it to other storage",
+		       info->logical_block_bytes, BLK_MIN_BLOCK_BYTES,
+		       BLK_MAX_BLOCK_BYTES);
+		return -EINVAL;
+	}
+	if (options->block_bytes &&
+	    options->block_bytes < info->logical_block_bytes) {
+		rh_log(RH_LOG_ERROR, options->name,
+		       "block size %" PRIu64 " is below the image's own: give "
+		       "%" PRIu32 " or more, or another cache mode",
+		       options->block_bytes, info->logical_block_bytes);
+		return -EINVAL;
+	}
+	if (!options->nr_queues || options->nr_queues > RH_MAX_QUEUES) {
+		rh_log(RH_LOG_ERROR, options->name,
+		       "%u queues are not possible: give 1 to %u",
+		       options->nr_queues, RH_MAX_QUEUES);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* max_bytes: of the driver, 0 for no limit */
+static uint32_t range_sectors(const struct virtio_blk *blk, uint64_t max_bytes)
+{
+	if (!max_bytes || max_bytes > MAX_RANGE_BYTES)
+		max_bytes = MAX_RANGE_BYTES;
+	return align_down(max_bytes, blk->block_bytes) / SECTOR_BYTES;
+}
+
+static void fix_abilities(struct virtio_blk *blk,
+			  const struct driver_info *info)
+{
+	if (blk->read_only)
+		return;
+	blk->max_discard_sectors = range_sectors(blk, info->max_discard_bytes);
+	blk->max_write_zeroes_sectors =
+		range_sectors(blk, info->max_write_zeroes_bytes);
+	blk->can_discard = info->can_discard && blk->max_discard_sectors;
+	blk->can_write_zeroes =
+		info->can_write_zeroes && blk->max_write_zeroes_sectors;
+	blk->may_unmap = blk->can_write_zeroes && info->can_discard;
+}
+
+static uint64_t offered_features(const struct virtio_blk *blk)
+{
+	uint64_t features = FEATURE_BIT(VIRTIO_BLK_F_SIZE_MAX) |
+			    FEATURE_BIT(VIRTIO_BLK_F_SEG_MAX) |
+			    FEATURE_BIT(VIRTIO_BLK_F_BLK_SIZE) |
+			    FEATURE_BIT(VIRTIO_BLK_F_TOPOLOGY) |
+			    FEATURE_BIT(VIRTIO_BLK_F_FLUSH) |
+			    FEATURE_BIT(VIRTIO_BLK_F_CONFIG_WCE) |
+			    FEATURE_BIT(VIRTIO_BLK_F_MQ);
+
+	if (blk->read_only)
+		features |= FEATURE_BIT(VIRTIO_BLK_F_RO);
+	if (blk->can_discard)
+		features |= FEATURE_BIT(VIRTIO_BLK_F_DISCARD);
+	if (blk->can_write_zeroes)
+		features |= FEATURE_BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+	return features;
+}
+
+static void set_topology(struct virtio_blk *blk, const struct driver_info *info)
+{
+	struct virtio_blk_config *config = &blk->config;
+	uint64_t physical_blocks =
+		info->physical_block_bytes / blk->block_bytes;
+	uint8_t exponent = 0;
+
+	while (exponent < 15 && physical_blocks >> (exponent + 1))
+		exponent++;
+	config->blk_size = le32_make(blk->block_bytes);
+	config->topology.physical_block_exp = exponent;
+	config->topology.min_io_size = le16_make(1u << exponent);
+	config->topology.opt_io_size =
+		le32_make(info->optimal_io_bytes / blk->block_bytes);
+}
+
+static void set_ranges(struct virtio_blk *blk, const struct driver_info *info)
+{
+	struct virtio_blk_config *config = &blk->config;
+	uint64_t align =
+		MAX(blk->block_bytes, (uint64_t)info->discard_align_bytes);
+
+	if (blk->can_discard) {
+		config->max_discard_sectors =
+			le32_make(blk->max_discard_sectors);
+		config->max_discard_seg = le32_make(BLK_MAX_RANGES);
+		config->discard_sector_alignment =
+			le32_make(align / SECTOR_BYTES);
+	}
+	if (blk->can_write_zeroes) {
+		config->max_write_zeroes_sectors =
+			le32_make(blk->max_write_zeroes_sectors);
+		config->max_write_zeroes_seg = le32_make(BLK_MAX_RANGES);
+		config->write_zeroes_may_unmap = blk->may_unmap;
+	}
+}
+
+static void set_config(struct virtio_blk *blk,
+		       const struct virtio_blk_options *options)
+{
+	const struct driver_info *info = &blk->driver->info;
+	unsigned int seg_max =
+		options->queue_size > 3 ? options->queue_size - 2 : 1;
+
+	blk->config.size_max = le32_make(SIZE_MAX_BYTES);
+	blk->config.seg_max = le32_make(MIN(seg_max, (unsigned int)SEG_MAX));
+	blk->config.num_queues = le16_make(options->nr_queues);
+	set_topology(blk, info);
+	set_ranges(blk, info);
+}
+
+int virtio_blk_create(const struct virtio_blk_options *options,
+		      const struct driver *driver, struct virtio_blk **ret)
+{
+	const struct driver_info *info = &driver->info;
+	size_t counters_bytes =
+		options->nr_queues * sizeof(struct blk_queue_counters);
+	struct virtio_blk *blk;
+	int error;
+
+	error = check_options(options, info);
+	if (error)
+		return error;
+	blk = calloc(1, sizeof(*blk));
+	if (!blk)
+		return -ENOMEM;
+	blk->driver = driver;
+	blk->block_bytes = options->block_bytes ? options->block_bytes :
+						  info->logical_block_bytes;
+	blk->read_only = options->read_only || info->read_only;
+	blk->writeback_at_start = info->cache != DRIVER_CACHE_WRITETHROUGH;
+	blk->nr_queues = options->nr_queues;
+	if (options->serial)
+		memcpy(blk->serial, options->serial,
+		       strnlen(options->serial, BLK_SERIAL_BYTES));
+	blk->name = strdup(options->name);
+	blk->counters = aligned_alloc(_Alignof(struct blk_queue_counters),
+				      counters_bytes);
+	if (!blk->name || !blk->counters) {
+		virtio_blk_destroy(blk);
+		return -ENOMEM;
+	}
+	memset(blk->counters, 0, counters_bytes);
+	fix_abilities(blk, info);
+	blk->features = offered_features(blk);
+	set_config(blk, options);
+	virtio_blk_resize(blk);
+	virtio_blk_reset(blk);
+	*ret = blk;
+	return 0;
+}
+
+void virtio_blk_destroy(struct virtio_blk *blk)
+{
+	if (!blk)
+		return;
+	free(blk->counters);
+	free(blk->name);
+	free(blk);
+}
+
+uint64_t virtio_blk_features(const struct virtio_blk *blk)
+{
+	return blk->features;
+}
+
+uint32_t virtio_blk_config_bytes(const struct virtio_blk *blk)
+{
+	return sizeof(blk->config);
+}
+
+int virtio_blk_config_get(struct virtio_blk *blk, uint32_t offset, void *data,
+			  uint32_t size)
+{
+	uint64_t end;
+
+	if (add_overflows(offset, size, &end) || end > sizeof(blk->config))
+		return -EINVAL;
+	memcpy(data, (const uint8_t *)&blk->config + offset, size);
+	return 0;
+}
+
+static void update_cache_mode(struct virtio_blk *blk)
+{
+	bool may_cache = blk->flush_accepted || !blk->features_known;
+
+	blk->config.writeback = blk->writeback_wanted && may_cache;
+	atomic_store_explicit(&blk->durable,
+			      !blk->writeback_wanted || !blk->flush_accepted,
+			      memory_order_relaxed);
+}
+
+/* Whether CONFIG_WCE was accepted does not matter: front-ends differ. */
+int virtio_blk_config_set(struct virtio_blk *blk, uint32_t offset,
+			  const void *data, uint32_t size)
+{
+	const uint8_t *value = data;
+
+	if (offset != offsetof(struct virtio_blk_config, writeback) ||
+	    size != sizeof(*value) || *value > 1)
+		return -EINVAL;
+	blk->writeback_wanted = *value;
+	update_cache_mode(blk);
+	return 0;
+}
+
+void virtio_blk_features_set(struct virtio_blk *blk, uint64_t features)
+{
+	blk->features_known = true;
+	blk->flush_accepted = features & FEATURE_BIT(VIRTIO_BLK_F_FLUSH);
+	update_cache_mode(blk);
+}
+
+void virtio_blk_reset(struct virtio_blk *blk)
+{
+	blk->features_known = false;
+	blk->flush_accepted = false;
+	blk->writeback_wanted = blk->writeback_at_start;
+	update_cache_mode(blk);
+}
+
+void virtio_blk_resize(struct virtio_blk *blk)
+{
+	uint64_t image_bytes = blk->driver->info.size_bytes;
+	uint64_t size_bytes = align_down(image_bytes, blk->block_bytes);
+
+	if (size_bytes != image_bytes)
+		rh_log(RH_LOG_WARNING, blk->name,
+		       "the last %" PRIu64 " bytes of the image are not "
+		       "offered: make its size a multiple of %" PRIu64,
+		       image_bytes - size_bytes, blk->block_bytes);
+	blk->config.capacity = le64_make(size_bytes / SECTOR_BYTES);
+	atomic_store_explicit(&blk->size_bytes, size_bytes,
+			      memory_order_relaxed);
+}
+
+static uint64_t counter_get(const atomic_uint_fast64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void virtio_blk_counters(const struct virtio_blk *blk, struct blk_counters *ret)
+{
+	struct blk_counters sum = { 0 };
+
+	for (unsigned int i = 0; i < blk->nr_queues; i++) {
+		const struct blk_queue_counters *counters = &blk->counters[i];
+
+		sum.reads += counter_get(&counters->reads);
+		sum.writes += counter_get(&counters->writes);
+		sum.flushes += counter_get(&counters->flushes);
+		sum.others += counter_get(&counters->others);
+		sum.errors += counter_get(&counters->errors);
+		sum.read_bytes += counter_get(&counters->read_bytes);
+		sum.written_bytes += counter_get(&counters->written_bytes);
+	}
+	*ret = sum;
+}
