@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blk_queue - a queue's requests, from pop to push
+ *
+ * One slot for each descriptor head, made with the queue. A slot is free,
+ * waits for a driver that was busy, or is the driver's. What a chain asks for
+ * is blk_decode.c's to find out; finish() is the one place where a status is
+ * written and a chain given back.
+ *
+ * used.len counts the data that was written plus the status byte: a failed
+ * read counts 1, whatever the driver has left in the buffers.
+ */
+#include "server/virtio_blk.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "common/base.h"
+#include "server/virtio_blk_internal.h"
+
+struct blk_queue {
+	struct virtio_blk *blk;
+	struct rh_queue *queue;
+	struct driver_context *context;
+	void (*progress)(void *opaque);
+	void *opaque;
+	unsigned int size;
+	unsigned int nr_under_way;
+	struct list_node waiting; /* slots, for the driver, oldest first */
+	struct blk_queue_counters *counters;
+	struct blk_slot *slots;	  /* by chain index */
+	struct blk_range *ranges; /* touched late, so mostly not there */
+};
+
+static void count(atomic_uint_fast64_t *counter, uint64_t number)
+{
+	uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, value + number, memory_order_relaxed);
+}
+
+/* The one place that turns an outcome into what the guest reads. */
+static uint8_t status_of(int result)
+{
+	switch (result) {
+	case 0:
+		return VIRTIO_BLK_S_OK;
+	case -EOPNOTSUPP:
+		return VIRTIO_BLK_S_UNSUPP;
+	default:
+		return VIRTIO_BLK_S_IOERR;
+	}
+}
+
+static void count_finished(const struct blk_slot *slot, uint8_t status)
+{
+	struct blk_queue_counters *counters = slot->queue->counters;
+	bool ok = status == VIRTIO_BLK_S_OK;
+
+	switch (slot->type) {
+	case VIRTIO_BLK_T_IN:
+		count(&counters->reads, 1);
+		count(&counters->read_bytes, ok ? slot->request.bytes : 0);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		count(&counters->writes, 1);
+		count(&counters->written_bytes, ok ? slot->request.bytes : 0);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		count(&counters->flushes, 1);
+		break;
+	default:
+		count(&counters->others, 1);
+		break;
+	}
+	if (!ok)
+		count(&counters->errors, 1);
+}
+
+/* The slot is free again; its chain is the caller's to give back. */
+static struct rh_chain *release(struct blk_slot *slot)
+{
+	struct rh_chain *chain = slot->chain;
+
+	assert(chain); /* a request is answered once */
+	slot->chain = NULL;
+	slot->queue->nr_under_way--;
+	return chain;
+}
+
+/* result: 0 or -errno */
+static void finish(struct blk_slot *slot, int result)
+{
+	uint8_t status = status_of(result);
+	uint32_t written_bytes = result ? 0 : slot->written_bytes;
+
+	*(volatile uint8_t *)slot->status = status;
+	count_finished(slot, status);
+	rh_queue_push(slot->queue->queue, release(slot), written_bytes + 1);
+}
+
+/* The cache mode counts at the moment at which the driver gets the request. */
+static void choose_durability(struct blk_slot *slot)
+{
+	struct blk_request *request = &slot->request;
+
+	request->flags &= ~BLK_FUA;
+	if (request->op != BLK_READ && request->op != BLK_FLUSH &&
+	    atomic_load_explicit(&slot->queue->blk->durable,
+				 memory_order_relaxed))
+		request->flags |= BLK_FUA;
+}
+
+/* Returns false if the driver is busy: nothing has changed then. */
+static bool submit(struct blk_slot *slot)
+{
+	struct driver_context *context = slot->queue->context;
+	struct blk_request *request = &slot->request;
+
+	for (;;) {
+		choose_durability(slot);
+		switch (context->driver->ops->submit(context, request)) {
+		case DRIVER_QUEUED:
+			return true;
+		case DRIVER_BUSY:
+			return false;
+		case DRIVER_COMPLETED:
+			break;
+		}
+		if (request->result || !blk_decode_next_range(slot)) {
+			finish(slot, request->result);
+			return true;
+		}
+	}
+}
+
+static void submit_or_wait(struct blk_slot *slot)
+{
+	if (!submit(slot))
+		list_append(&slot->queue->waiting, &slot->waiting);
+}
+
+static void complete(struct blk_request *request, int result)
+{
+	struct blk_slot *slot = container_of(request, struct blk_slot, request);
+	struct blk_queue *queue = slot->queue;
+
+	if (result || !blk_decode_next_range(slot))
+		finish(slot, result);
+	else
+		submit_or_wait(slot);
+	queue->progress(queue->opaque);
+}
+
+/* It cannot be answered, not even with an error: this breaks the queue. */
+static void reject(struct blk_slot *slot)
+{
+	rh_queue_reject(slot->queue->queue, release(slot),
+			"no byte of guest memory for its header or status");
+}
+
+static void start(struct blk_queue *queue, struct rh_chain *chain)
+{
+	struct blk_slot *slot = &queue->slots[chain->index];
+	int outcome;
+
+	assert(!slot->chain);
+	slot->chain = chain;
+	queue->nr_under_way++;
+	outcome = blk_decode_chain(slot);
+	if (!outcome)
+		submit_or_wait(slot);
+	else if (outcome == BLK_ANSWERED)
+		finish(slot, slot->request.result);
+	else
+		reject(slot);
+}
+
+bool blk_queue_retry(struct blk_queue *queue)
+{
+	list_for_each(node, &queue->waiting) {
+		struct blk_slot *slot =
+			container_of(node, struct blk_slot, waiting);
+
+		if (!submit(slot))
+			return false;
+		list_remove(node);
+	}
+	return true;
+}
+
+bool blk_queue_take(struct blk_queue *queue)
+{
+	struct rh_chain *chain;
+
+	if (!blk_queue_retry(queue))
+		return false;
+	for (unsigned int i = 0; i < queue->size; i++) {
+		if (rh_queue_pop(queue->queue, &chain) <= 0)
+			return false;
+		start(queue, chain);
+		if (!list_empty(&queue->waiting))
+			return false;
+	}
+	return rh_queue_pending(queue->queue);
+}
+
+bool blk_queue_flush(struct blk_queue *queue)
+{
+	return rh_queue_flush(queue->queue);
+}
+
+unsigned int blk_queue_under_way(const struct blk_queue *queue)
+{
+	return queue->nr_under_way;
+}
+
+static void init_slots(struct blk_queue *queue)
+{
+	for (unsigned int i = 0; i < queue->size; i++) {
+		struct blk_slot *slot = &queue->slots[i];
+
+		slot->queue = queue;
+		slot->blk = queue->blk;
+		slot->request.complete = complete;
+		slot->ranges = &queue->ranges[i * BLK_MAX_RANGES];
+		list_init(&slot->waiting);
+	}
+}
+
+int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
+		     struct driver_context *context,
+		     void (*progress)(void *opaque), void *opaque,
+		     struct blk_queue **ret)
+{
+	struct blk_queue *queue = calloc(1, sizeof(*queue));
+
+	if (!queue)
+		return -ENOMEM;
+	assert(rh_queue_index(rh_queue) < blk->nr_queues);
+	queue->blk = blk;
+	queue->queue = rh_queue;
+	queue->context = context;
+	queue->progress = progress;
+	queue->opaque = opaque;
+	queue->size = rh_queue_size(rh_queue);
+	queue->counters = &blk->counters[rh_queue_index(rh_queue)];
+	list_init(&queue->waiting);
+	queue->slots = calloc(queue->size, sizeof(*queue->slots));
+	queue->ranges = calloc((size_t)queue->size * BLK_MAX_RANGES,
+			       sizeof(*queue->ranges));
+	if (!queue->slots || !queue->ranges) {
+		blk_queue_destroy(queue);
+		return -ENOMEM;
+	}
+	init_slots(queue);
+	*ret = queue;
+	return 0;
+}
+
+void blk_queue_destroy(struct blk_queue *queue)
+{
+	if (!queue)
+		return;
+	assert(!queue->nr_under_way);
+	free(queue->ranges);
+	free(queue->slots);
+	free(queue);
+}
