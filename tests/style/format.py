@@ -55,10 +55,14 @@ def check_layout(report, tree):
                          capture_output=True, text=True, check=False)
     if run.returncode and "warning:" not in run.stderr:
         report.add("clang-format", ".clang-format", run.stderr.strip())
+    lines = {}
     for path, line in re.findall(r"^([^:\n]+):(\d+):\d+: warning:",
                                  run.stderr, re.M):
-        report.add("clang-format", path, f"{path}:{line}: not as "
-                   "clang-format would lay it out")
+        lines.setdefault(path, set()).add(int(line))
+    for path, numbers in lines.items():
+        report.add("clang-format", path, f"{path}:{min(numbers)}: not as "
+                   f"clang-format would lay it out ({len(numbers)} lines): "
+                   "run clang-format -i")
 
 
 def check_head(report, path, text):

@@ -30,7 +30,7 @@ HAZARDS = (
      ("lib/wire.h", "lib/split.h", "lib/split.c"), LIBRARY,
      "only lib/split.c reaches the available and used rings"),
     ("volatile", r"\bvolatile\b(?!\s+sig_atomic_t)",
-     ("lib/split.c", "lib/packed.c", "lib/chain.c", "server/blk_queue.c"),
+     ("lib/split.c", "lib/packed.c", "lib/chain.c", "server/blk_"),
      PRODUCT, "volatile stands only where guest memory is copied"),
     ("io_uring", r"\bio_uring_\w+|\bliburing\.h|\blinux/io_uring\.h",
      ("server/uring.c",), PRODUCT,
@@ -42,8 +42,8 @@ HAZARDS = (
      (), LIBRARY,
      "the library has no thread and no lock"),
     ("virtio-blk", r"\bVIRTIO_BLK_\w+|\blinux/virtio_blk\.h",
-     ("server/virtio_blk.c", "server/virtio_blk_", "server/blk_queue.c"),
-     PRODUCT, "only server/virtio_blk and its queues know the numbers of virtio-blk"),
+     ("server/virtio_blk.c", "server/virtio_blk_", "server/blk_"),
+     PRODUCT, "only server/virtio_blk and server/blk_* know the numbers of virtio-blk"),
 )
 
 
@@ -56,7 +56,8 @@ def check(report, tree, hazard):
         code = csource.without_comments(tree.text(path))
         for match in re.finditer(pattern, code):
             line = code.count("\n", 0, match.start()) + 1
-            where = " and ".join(may) or "no file here"
+            where = " and ".join(m + "*" * m.endswith("_") for m in may) \
+                or "no file here"
             report.add(name, path, f"{path}:{line}: {match.group().strip()} "
                        f"belongs to {where}")
 
