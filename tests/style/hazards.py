@@ -43,7 +43,7 @@ HAZARDS = (
      "the library has no thread and no lock"),
     ("virtio-blk", r"\bVIRTIO_BLK_\w+|\blinux/virtio_blk\.h",
      ("server/virtio_blk.c", "server/virtio_blk_", "server/blk_"),
-     PRODUCT, "only server/virtio_blk and server/blk_* know the numbers of virtio-blk"),
+     PRODUCT, "only server/virtio_blk and server/blk_* know virtio-blk"),
 )
 
 

@@ -45,7 +45,7 @@ def check_function(report, path, function):
     at = f"{path}:{function.first_line}: {function.name}()"
     place = f"{path}:{function.name}"
     if function.nr_parameters > MAX_PARAMETERS:
-        report.add("parameters", place, f"{at} has {function.nr_parameters} "
+        report.add("parameters", function.name, f"{at} has {function.nr_parameters} "
                    f"parameters, {MAX_PARAMETERS} allowed")
     if not function.body:
         return
@@ -61,7 +61,7 @@ def check_function(report, path, function):
 def check_function_pointers(report, path, code):
     for name, line, nr_parameters in csource.function_pointers(code):
         if nr_parameters > MAX_PARAMETERS:
-            report.add("parameters", f"{path}:{name}",
+            report.add("parameters", name,
                        f"{path}:{line}: (*{name})() has {nr_parameters} "
                        f"parameters, {MAX_PARAMETERS} allowed")
 
