@@ -44,13 +44,18 @@ struct io_op {
 	/* The engine's, while the operation is under way. */
 	struct list_node link;
 	int result;
+	unsigned int nr_retries;
 };
 
 /*
- * A watch calls ready() in each turn in which its fd became readable, and
- * takes out of the fd what made it so. After engine_unwatch(), removed() is
- * called in some later turn: only then may the fd be closed or the watch
- * freed.
+ * ready() is called in each turn before which something arrived at fd: a
+ * write to an eventfd, data in a pipe; once at first if something was there
+ * already. It is up to ready() whether to take out what arrived, since what
+ * is left there does not call again. When the other end has gone, ready() is
+ * called a last time.
+ *
+ * After engine_unwatch() ready() is called no more, and removed() is in some
+ * later turn: only then may the fd be closed or the watch freed.
  */
 struct engine_watch {
 	int fd;
@@ -59,8 +64,10 @@ struct engine_watch {
 
 	/* The engine's */
 	bool removing;
-	unsigned int nr_pending;
-	uint64_t buffer;
+	bool dead;	       /* nothing more can arrive */
+	bool armed;	       /* a poll is under way */
+	bool cancelling;       /* and so is its cancellation */
+	unsigned int nr_ended; /* polls in a row that ended by themselves */
 	struct list_node link;
 };
 
@@ -89,7 +96,10 @@ const char *engine_name(const struct engine *engine);
  */
 int engine_submit(struct engine *engine, struct io_op *op);
 
-/* fd, ready and removed are set. Returns 0 or -errno. */
+/*
+ * fd, ready and removed are set. Returns 0 or -errno: -EPERM for a file that
+ * cannot be waited on.
+ */
 int engine_watch(struct engine *engine, struct engine_watch *watch);
 void engine_unwatch(struct engine *engine, struct engine_watch *watch);
 
@@ -104,5 +114,23 @@ void engine_signal(struct engine *engine, int fd);
  * call back for all that has. Returns 0 or -errno (the engine is lost).
  */
 int engine_turn(struct engine *engine, bool wait);
+
+/* What stands behind the verbs above: for uring and threadpool only. */
+struct engine_ops {
+	const char *name;
+	void (*destroy)(struct engine *engine);
+	int (*submit)(struct engine *engine, struct io_op *op);
+	int (*watch)(struct engine *engine, struct engine_watch *watch);
+	void (*unwatch)(struct engine *engine, struct engine_watch *watch);
+	void (*signal)(struct engine *engine, int fd);
+	int (*turn)(struct engine *engine, bool wait);
+};
+
+struct engine {
+	const struct engine_ops *ops;
+};
+
+/* engine_signal() by a system call of its own; does not block either. */
+void engine_signal_now(int fd);
 
 #endif

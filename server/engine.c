@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine - asynchronous I/O and readiness for one worker thread
+ *
+ * Each engine embeds a struct engine, whose operations the verbs here call.
+ * What all of them must keep to is checked here once.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+
+#include "common/fd.h"
+#include "server/engine.h"
+#include "server/threadpool.h"
+#include "server/uring.h"
+
+int engine_create(enum engine_kind kind, struct engine **ret)
+{
+	switch (kind) {
+	case ENGINE_URING:
+		return uring_create(URING_ENTRIES, ret);
+	case ENGINE_THREADS:
+		return threadpool_engine_create(ret);
+	}
+	return -EINVAL;
+}
+
+void engine_destroy(struct engine *engine)
+{
+	if (engine)
+		engine->ops->destroy(engine);
+}
+
+const char *engine_name(const struct engine *engine)
+{
+	return engine->ops->name;
+}
+
+int engine_submit(struct engine *engine, struct io_op *op)
+{
+	return engine->ops->submit(engine, op);
+}
+
+int engine_watch(struct engine *engine, struct engine_watch *watch)
+{
+	watch->removing = false;
+	watch->dead = false;
+	watch->armed = false;
+	watch->cancelling = false;
+	watch->nr_ended = 0;
+	list_init(&watch->link);
+	return engine->ops->watch(engine, watch);
+}
+
+void engine_unwatch(struct engine *engine, struct engine_watch *watch)
+{
+	assert(!watch->removing);
+	watch->removing = true;
+	engine->ops->unwatch(engine, watch);
+}
+
+void engine_signal(struct engine *engine, int fd)
+{
+	engine->ops->signal(engine, fd);
+}
+
+int engine_turn(struct engine *engine, bool wait)
+{
+	return engine->ops->turn(engine, wait);
+}
+
+/*
+ * The fd is non-blocking when it arrives, but its flags are shared with the
+ * peer who sent it and who may take that back: ask before writing.
+ */
+void engine_signal_now(int fd)
+{
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
+
+	if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT))
+		rh_eventfd_signal(fd);
+}

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uring - the engine on io_uring
+ *
+ * Every verb only writes submission entries; engine_turn() hands them to the
+ * kernel in the same call that waits. What a completion belongs to is in its
+ * user data: a pointer with a tag in the low bits, which alignment leaves
+ * free.
+ *
+ * Watches are multishot polls, which are edge-triggered: the kernel says once
+ * for each write that something arrived. The fd is not read, because a read
+ * that the kernel carries out later than we look at the virtqueue could take
+ * a kick that we have not seen yet, and with it the only wake-up for it.
+ *
+ * A watch wanders: on `todo` when the kernel has to be told something about
+ * it, on `ready` while completions are reaped, on `gone` before removed().
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include <liburing.h>
+
+#include "common/base.h"
+#include "server/threadpool.h"
+#include "server/uring.h"
+
+#define CQ_FACTOR	 8  /* completion entries for each submission entry */
+#define MAX_RETRIES	 16 /* of one operation that the kernel put off */
+#define MAX_ENDED	 3  /* polls in a row, without a reason */
+#define MAX_SINGLE_BYTES (1u << 30)
+#define TURN_MASK	 ((1u << 29) - 1)
+
+enum tag {
+	TAG_OP,	    /* struct io_op */
+	TAG_POLL,   /* struct engine_watch */
+	TAG_CANCEL, /* struct engine_watch */
+	TAG_SIGNAL, /* an fd, and the turn in which it was asked for */
+	TAG_MASK = 7,
+};
+
+struct uring {
+	struct engine engine;
+	struct io_uring ring;
+	bool enabled;
+	unsigned int turn;	/* counts them, up to TURN_MASK */
+	unsigned int full_turn; /* the last one with a full completion queue */
+	unsigned int nr_under_way;
+	struct list_node retry;	   /* struct io_op, to be submitted again */
+	struct list_node finished; /* struct io_op, from the pool */
+	struct list_node todo;
+	struct list_node ready;
+	struct list_node gone;
+	struct threadpool *pool; /* of IO_CALL; NULL until the first */
+	struct engine_watch pool_watch;
+};
+
+static const uint64_t one = 1;
+
+static struct uring *to_uring(struct engine *engine)
+{
+	return container_of(engine, struct uring, engine);
+}
+
+static uint64_t tagged(const void *pointer, enum tag tag)
+{
+	return (uint64_t)(uintptr_t)pointer | tag;
+}
+
+static void *untagged(uint64_t data)
+{
+	return (void *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
+}
+
+/*
+ * A ring with a single issuer belongs to the thread that enables it, which
+ * need not be the one that created it. (io_uring_enable_rings() is declared
+ * in liburing 2.3, but not in it.)
+ */
+static int enable(struct uring *uring)
+{
+	int result;
+
+	if (likely(uring->enabled))
+		return 0;
+	result = io_uring_register((unsigned int)uring->ring.ring_fd,
+				   IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (result < 0)
+		return result;
+	uring->enabled = true;
+	return 0;
+}
+
+/* An entry to fill; NULL when the kernel takes none off us at the moment. */
+static struct io_uring_sqe *get_entry(struct uring *uring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+	if (likely(sqe))
+		return sqe;
+	if (enable(uring) < 0 || io_uring_submit(&uring->ring) < 0)
+		return NULL;
+	return io_uring_get_sqe(&uring->ring);
+}
+
+static void prepare_read_write(struct io_uring_sqe *sqe, const struct io_op *op)
+{
+	bool write = op->kind == IO_WRITE;
+	int code;
+
+	if (op->nr_iov == 1 && op->iov->iov_len <= MAX_SINGLE_BYTES) {
+		code = write ? IORING_OP_WRITE : IORING_OP_READ;
+		io_uring_prep_rw(code, sqe, op->fd, op->iov->iov_base,
+				 (unsigned int)op->iov->iov_len,
+				 op->offset_bytes);
+	} else {
+		code = write ? IORING_OP_WRITEV : IORING_OP_READV;
+		io_uring_prep_rw(code, sqe, op->fd, op->iov, op->nr_iov,
+				 op->offset_bytes);
+	}
+	sqe->rw_flags = op->rw_flags;
+}
+
+static void prepare_op(struct io_uring_sqe *sqe, struct io_op *op)
+{
+	switch (op->kind) {
+	case IO_READ:
+	case IO_WRITE:
+		prepare_read_write(sqe, op);
+		break;
+	case IO_DATASYNC:
+		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case IO_FALLOCATE:
+		io_uring_prep_fallocate(sqe, op->fd, op->fallocate_mode,
+					(off_t)op->offset_bytes,
+					(off_t)op->bytes);
+		break;
+	case IO_CALL:
+		assert(!"the pool's");
+	}
+	io_uring_sqe_set_data64(sqe, tagged(op, TAG_OP));
+}
+
+static void take_calls(struct engine_watch *watch)
+{
+	struct uring *uring = container_of(watch, struct uring, pool_watch);
+
+	threadpool_take_done(uring->pool, &uring->finished);
+}
+
+static int start_pool(struct uring *uring)
+{
+	int result = threadpool_create(&uring->pool);
+
+	if (result < 0)
+		return result;
+	uring->pool_watch.fd = threadpool_fd(uring->pool);
+	uring->pool_watch.ready = take_calls;
+	return engine_watch(&uring->engine, &uring->pool_watch);
+}
+
+static void submit_call(struct uring *uring, struct io_op *op)
+{
+	int result = uring->pool ? 0 : start_pool(uring);
+
+	uring->nr_under_way++;
+	if (result < 0) {
+		op->result = result;
+		list_append(&uring->finished, &op->link);
+		return;
+	}
+	threadpool_submit(uring->pool, op);
+}
+
+static int uring_submit(struct engine *engine, struct io_op *op)
+{
+	struct uring *uring = to_uring(engine);
+	struct io_uring_sqe *sqe;
+
+	if (op->kind == IO_CALL) {
+		submit_call(uring, op);
+		return 0;
+	}
+	sqe = get_entry(uring);
+	if (unlikely(!sqe))
+		return -EAGAIN;
+	op->nr_retries = 0;
+	prepare_op(sqe, op);
+	uring->nr_under_way++;
+	return 0;
+}
+
+static void move_to(struct list_node *list, struct engine_watch *watch)
+{
+	list_remove(&watch->link);
+	list_append(list, &watch->link);
+}
+
+/*
+ * A file that nothing can be waited on for (/dev/zero, say) is readable to
+ * io_uring, for ever: epoll is asked, which tells.
+ */
+static int check_pollable(int fd)
+{
+	cleanup_close int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	return 0;
+}
+
+static int uring_watch(struct engine *engine, struct engine_watch *watch)
+{
+	int result = check_pollable(watch->fd);
+
+	if (result < 0)
+		return result;
+	move_to(&to_uring(engine)->todo, watch);
+	return 0;
+}
+
+static void uring_unwatch(struct engine *engine, struct engine_watch *watch)
+{
+	move_to(&to_uring(engine)->todo, watch);
+}
+
+/*
+ * Without waiting for room: RWF_NOWAIT makes the kernel drop the write to a
+ * full eventfd, where it would else keep it until the peer reads.
+ */
+static void uring_signal(struct engine *engine, int fd)
+{
+	struct uring *uring = to_uring(engine);
+	struct io_uring_sqe *sqe = get_entry(uring);
+
+	if (unlikely(!sqe)) {
+		engine_signal_now(fd);
+		return;
+	}
+	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
+	sqe->rw_flags = RWF_NOWAIT;
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, (uint64_t)uring->turn << 35 |
+					     (uint64_t)(unsigned int)fd << 3 |
+					     TAG_SIGNAL);
+}
+
+/*
+ * Older kernels know RWF_NOWAIT of eventfds, but not of a pipe that stands in
+ * for one. The fd is only sure to be open until the turn after the one in
+ * which it was given; afterwards the number may be another file's.
+ */
+static void signal_failed(struct uring *uring, uint64_t data, int error)
+{
+	unsigned int age = uring->turn - (unsigned int)(data >> 35);
+
+	if (error == -EOPNOTSUPP && (age & TURN_MASK) <= 1)
+		engine_signal_now((int)(data >> 3 & 0xffffffff));
+}
+
+/* Tell the kernel what has changed about a watch. False: try again later. */
+static bool settle_watch(struct uring *uring, struct engine_watch *watch)
+{
+	bool unwanted = watch->removing || watch->dead;
+	struct io_uring_sqe *sqe;
+
+	if (watch->armed == !unwanted || watch->cancelling) {
+		list_remove(&watch->link);
+		if (watch->removing && !watch->armed && !watch->cancelling)
+			list_append(&uring->gone, &watch->link);
+		return true;
+	}
+	sqe = get_entry(uring);
+	if (unlikely(!sqe))
+		return false;
+	list_remove(&watch->link);
+	if (unwanted) {
+		io_uring_prep_cancel64(sqe, tagged(watch, TAG_POLL), 0);
+		io_uring_sqe_set_data64(sqe, tagged(watch, TAG_CANCEL));
+		watch->cancelling = true;
+	} else {
+		io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
+		io_uring_sqe_set_data64(sqe, tagged(watch, TAG_POLL));
+		watch->armed = true;
+	}
+	return true;
+}
+
+/* Submission entries for all that was put off. False: not for all. */
+static bool prepare_turn(struct uring *uring)
+{
+	struct io_uring_sqe *sqe;
+
+	list_for_each(node, &uring->todo) {
+		if (!settle_watch(uring, container_of(node, struct engine_watch,
+						      link)))
+			return false;
+	}
+	list_for_each(node, &uring->retry) {
+		sqe = get_entry(uring);
+		if (!sqe)
+			return false;
+		list_remove(node);
+		prepare_op(sqe, container_of(node, struct io_op, link));
+	}
+	return true;
+}
+
+/*
+ * The one system call of a turn. What the kernel did not take is still in the
+ * submission queue afterwards, whole, and goes along with the next turn.
+ */
+static int enter(struct uring *uring, bool wait)
+{
+	struct io_uring *ring = &uring->ring;
+	unsigned int flags = IO_URING_READ_ONCE(*ring->sq.kflags);
+	int result = 0;
+
+	if (wait)
+		result = io_uring_submit_and_wait(ring, 1);
+	else if (io_uring_sq_ready(ring) ||
+		 flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))
+		result = io_uring_submit_and_get_events(ring);
+
+	switch (result) {
+	case -EINTR:
+	case -EAGAIN: /* short of memory */
+	case -ENOMEM:
+	case -EBUSY: /* completions must be reaped first */
+		return 0;
+	default:
+		return result < 0 ? result : 0;
+	}
+}
+
+static void finish_op(struct uring *uring, struct io_op *op, int result)
+{
+	bool put_off =
+		result == -EAGAIN || result == -EINTR || result == -ENOMEM;
+
+	if (unlikely(put_off) && op->nr_retries < MAX_RETRIES &&
+	    !(op->rw_flags & RWF_NOWAIT)) {
+		op->nr_retries++;
+		list_append(&uring->retry, &op->link);
+		return;
+	}
+	uring->nr_under_way--;
+	op->done(op, result);
+}
+
+/*
+ * A multishot poll may end by itself because the completion queue was full;
+ * it is armed again. Where there is no such reason the file is one that is
+ * always readable, and would say so again and again.
+ */
+static bool ends_for_ever(struct uring *uring, struct engine_watch *watch)
+{
+	unsigned int age = uring->turn - uring->full_turn;
+
+	if (watch->armed || (age & TURN_MASK) <= 1)
+		watch->nr_ended = 0;
+	else
+		watch->nr_ended++;
+	return watch->nr_ended > MAX_ENDED;
+}
+
+static void poll_completed(struct uring *uring, struct engine_watch *watch,
+			   int result, unsigned int flags)
+{
+	if (!(flags & IORING_CQE_F_MORE))
+		watch->armed = false;
+	if (watch->removing && !watch->armed && !watch->cancelling)
+		move_to(&uring->todo, watch);
+	if (watch->removing || watch->dead)
+		return;
+	if (result < 0)
+		watch->dead = result != -ECANCELED;
+	else
+		watch->dead = result & (POLLERR | POLLHUP | POLLNVAL) ||
+			      ends_for_ever(uring, watch);
+	move_to(&uring->ready, watch);
+}
+
+/* The poll ends with a completion of its own, unless it was just busy. */
+static void cancel_completed(struct uring *uring, struct engine_watch *watch,
+			     int result)
+{
+	watch->cancelling = false;
+	if (watch->removing && (!watch->armed || result == -EALREADY))
+		move_to(&uring->todo, watch);
+}
+
+static void handle_completion(struct uring *uring,
+			      const struct io_uring_cqe *cqe)
+{
+	void *pointer = untagged(cqe->user_data);
+
+	switch ((enum tag)(cqe->user_data & TAG_MASK)) {
+	case TAG_OP:
+		finish_op(uring, pointer, cqe->res);
+		break;
+	case TAG_POLL:
+		poll_completed(uring, pointer, cqe->res, cqe->flags);
+		break;
+	case TAG_CANCEL:
+		cancel_completed(uring, pointer, cqe->res);
+		break;
+	case TAG_SIGNAL:
+		signal_failed(uring, cqe->user_data, cqe->res);
+		break;
+	default:
+		assert(!"a completion of ours");
+	}
+}
+
+/* Those that are there now: callbacks may submit, and more may complete. */
+static void reap(struct uring *uring)
+{
+	struct io_uring *ring = &uring->ring;
+	unsigned int nr = io_uring_cq_ready(ring);
+	struct io_uring_cqe *next;
+	struct io_uring_cqe cqe;
+	unsigned int head;
+
+	if (!nr)
+		return;
+	if (nr == ring->cq.ring_entries || io_uring_cq_has_overflow(ring))
+		uring->full_turn = uring->turn;
+	io_uring_for_each_cqe(ring, head, next)
+	{
+		cqe = *next;
+		io_uring_cq_advance(ring, 1);
+		handle_completion(uring, &cqe);
+		if (!--nr)
+			break;
+	}
+}
+
+static void call_ready(struct uring *uring)
+{
+	struct engine_watch *watch;
+	struct list_node *node;
+
+	while ((node = list_take_first(&uring->ready))) {
+		watch = container_of(node, struct engine_watch, link);
+		if (watch->armed == watch->dead)
+			list_append(&uring->todo, &watch->link);
+		watch->ready(watch);
+	}
+}
+
+static void call_finished(struct uring *uring)
+{
+	struct list_node *node;
+	struct io_op *op;
+
+	while ((node = list_take_first(&uring->finished))) {
+		op = container_of(node, struct io_op, link);
+		uring->nr_under_way--;
+		op->done(op, op->result);
+	}
+}
+
+static void call_removed(struct uring *uring)
+{
+	struct engine_watch *watch;
+	struct list_node *node;
+
+	while ((node = list_take_first(&uring->gone))) {
+		watch = container_of(node, struct engine_watch, link);
+		watch->removed(watch);
+	}
+}
+
+static int uring_turn(struct engine *engine, bool wait)
+{
+	struct uring *uring = to_uring(engine);
+	int result = enable(uring);
+
+	if (result < 0)
+		return result;
+	uring->turn = (uring->turn + 1) & TURN_MASK;
+	if (!prepare_turn(uring) || !list_empty(&uring->gone) ||
+	    !list_empty(&uring->finished) || io_uring_cq_ready(&uring->ring))
+		wait = false;
+	result = enter(uring, wait);
+	if (result < 0)
+		return result;
+	reap(uring);
+	call_ready(uring);
+	call_finished(uring);
+	call_removed(uring);
+	return 0;
+}
+
+static void uring_destroy(struct engine *engine)
+{
+	struct uring *uring = to_uring(engine);
+
+	assert(!uring->nr_under_way);
+	io_uring_queue_exit(&uring->ring);
+	threadpool_destroy(uring->pool);
+	free(uring);
+}
+
+static const struct engine_ops uring_ops = {
+	.name = "io_uring",
+	.destroy = uring_destroy,
+	.submit = uring_submit,
+	.watch = uring_watch,
+	.unwatch = uring_unwatch,
+	.signal = uring_signal,
+	.turn = uring_turn,
+};
+
+/* The best ring that this kernel makes: 6.1, 5.19, before. */
+static int set_up(struct uring *uring, unsigned int nr_entries)
+{
+	static const unsigned int flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+			IORING_SETUP_SUBMIT_ALL,
+		0,
+	};
+	struct io_uring_params params;
+	int result = -EINVAL;
+
+	for (size_t i = 0; result == -EINVAL && i < ARRAY_SIZE(flags); i++) {
+		params = (struct io_uring_params){
+			.flags = flags[i] | IORING_SETUP_R_DISABLED |
+				 IORING_SETUP_CQSIZE,
+			.cq_entries = nr_entries * CQ_FACTOR,
+		};
+		result = io_uring_queue_init_params(nr_entries, &uring->ring,
+						    &params);
+	}
+	if (result < 0)
+		return result;
+	/* 5.17: no completion is lost, a successful one can be left out */
+	if (params.features & IORING_FEAT_CQE_SKIP)
+		return 0;
+	io_uring_queue_exit(&uring->ring);
+	return -ENOSYS;
+}
+
+int uring_create(unsigned int nr_entries, struct engine **ret)
+{
+	struct uring *uring = calloc(1, sizeof(*uring));
+	int result;
+
+	if (!uring)
+		return -ENOMEM;
+	result = set_up(uring, nr_entries);
+	if (result < 0) {
+		free(uring);
+		return result;
+	}
+	uring->engine.ops = &uring_ops;
+	list_init(&uring->retry);
+	list_init(&uring->finished);
+	list_init(&uring->todo);
+	list_init(&uring->ready);
+	list_init(&uring->gone);
+	*ret = &uring->engine;
+	return 0;
+}
