@@ -232,7 +232,8 @@ static int allocate_slots(struct rh_queue *queue)
 /*
  * A position close to the used index, but not equal to it, comes from a
  * back-end that died with requests under way, of which there is no record.
- * They are in the available ring still, if they are run again in time.
+ * From the used index on the ring at least agrees with the driver's count;
+ * what it had finished out of order runs again, in place of what it had not.
  */
 static void choose_position(struct rh_queue *queue)
 {
@@ -242,11 +243,12 @@ static void choose_position(struct rh_queue *queue)
 
 	if (!ahead || MIN(ahead, behind) > split->size)
 		return;
-	rh_log_limited(&queue->log_limit, RH_LOG_WARNING, queue->tag,
-		       "front-end asks to go on from entry %u of a ring used "
-		       "up to %u: starting there, requests that an earlier "
-		       "back-end left unfinished run again",
-		       queue->base, split->next_used);
+	rh_log_limited(
+		&queue->log_limit, RH_LOG_WARNING, queue->tag,
+		"front-end goes on from entry %u of a ring that was "
+		"used up to %u: starting there; requests that an earlier "
+		"back-end left unfinished may be lost",
+		queue->base, split->next_used);
 	rh_split_rewind(split);
 }
 
