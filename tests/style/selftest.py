@@ -5,11 +5,15 @@ A case lays out a small tree, runs the rule's program on it as the suite does,
 and looks at what it says about the one rule that the case is about. A rule
 without a case that breaks it fails as well.
 """
+import contextlib
+import importlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import unittest.mock
 
 import samples
 
@@ -51,17 +55,22 @@ def compile_libraries(root, source):
 
 
 def run(program, files, library):
+    """The exit code and output of a rule's program on a tree of files."""
+    output = io.StringIO()
     with tempfile.TemporaryDirectory() as root:
         lay_out(root, files)
-        arguments = compile_libraries(root, library)
-        done = subprocess.run(
-            [sys.executable, "-B", os.path.join(HERE, program + ".py"), root,
-             *arguments], capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
+        arguments = [root, *compile_libraries(root, library)]
+        with unittest.mock.patch("sys.argv", [program, *arguments]), \
+                contextlib.redirect_stdout(output):
+            try:
+                importlib.import_module(program).main()
+            except SystemExit as end:
+                return end.code, output.getvalue()
+    return None, output.getvalue()
 
 
 def promise_of(program, rule):
-    rules = __import__(program)
+    rules = importlib.import_module(program)
     table = getattr(rules, "RULES", None)
     return (table or {h[0]: h[4] for h in rules.HAZARDS})[rule]
 
@@ -91,7 +100,7 @@ def uncovered():
     broken = {(case.program, case.rule) for case in samples.CASES
               if case.says is not None}
     for program in PROGRAMS:
-        rules = __import__(program)
+        rules = importlib.import_module(program)
         names = getattr(rules, "RULES", None) or [h[0] for h in rules.HAZARDS]
         for name in names:
             if (program, name) not in broken:
