@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""cases - what each guest test serves, boots and expects
+
+Each case_* is one meson test: the options of the server, the options of the
+device in QEMU, the job inside the guest (jobs/*.sh), and what the host looks
+at from outside.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+
+import vm
+
+GUEST_SECONDS = 150
+MIB = 1 << 20
+
+
+class Case:
+  """One test's folder, its guest, and verbs to serve and boot."""
+
+  def __init__(self, tap, ringhost, guest, folder, sockets):
+    self.tap = tap
+    self.ringhost = ringhost
+    self.guest = guest
+    self.image = folder + '/disk.img'
+    self.socket = sockets + '/disk.sock'
+    self.examples = None
+    self._folder = folder
+    self._nr_logs = 0
+
+  def _log_path(self):
+    self._nr_logs += 1
+    return '%s/log-%d' % (self._folder, self._nr_logs)
+
+  def make_image(self, mebibytes=256):
+    with open(self.image, 'wb') as file:
+      file.truncate(mebibytes * MIB)
+
+  def image_bytes(self):
+    """What the image takes on the host's disk."""
+    return os.stat(self.image).st_blocks * 512
+
+  def serve(self, *options, image=None):
+    return vm.Server([self.ringhost, 'serve', '--socket-path=' + self.socket,
+                      *options, image or self.image], self._log_path())
+
+  def end_server(self, server):
+    status = server.stop()
+    if not self.tap.check(status == 0, 'the server ends with status 0'):
+      self.tap.note('status %d: %s' % (status, server.log()))
+    self.tap.check(not os.path.exists(self.socket),
+                   'the server leaves no socket behind')
+
+  def take_result(self, rest):
+    verdict, _, sentence = rest.partition(' ')
+    if verdict == 'skip':
+      self.tap.skip(sentence, 'in the guest')
+    else:
+      self.tap.check(verdict == 'pass', sentence)
+
+  def follow(self, command, marks, may_end_early=False):
+    """Runs a VM to its end; marks maps the name of a MARK to a function that
+    is called with the guest."""
+    with vm.Guest(command, self._log_path(), GUEST_SECONDS) as guest:
+      guest.follow({
+        'RESULT': self.take_result,
+        'MARK': lambda name: marks[name](guest) if name in marks else None})
+    if not may_end_early and not self.tap.check(
+        guest.done, 'the guest comes to its end'):
+      self.tap.note('\n'.join(guest.console[-30:]) + guest.log())
+    return guest
+
+  def machine(self, job, **variables):
+    words = ['job=' + job]
+    words += ['set_%s=%s' % item for item in variables.items()]
+    return vm.machine(self.guest, ' '.join(words))
+
+  def boot(self, job, properties='', marks=None, **variables):
+    command = self.machine(job, **variables) + vm.shared_memory(256)
+    command += vm.device('vhost-user-blk-pci', self.socket, properties)
+    return self.follow(command, marks or {})
+
+
+def file_system(case, options=(), properties='', image=None, **variables):
+  variables = {'queues': 4, 'mebibytes': 32, **variables}
+  with case.serve(*options, image=image) as server:
+    case.boot('filesystem', properties, **variables)
+    case.end_server(server)
+
+
+def case_default(case):
+  case.make_image()
+  file_system(case, mebibytes=128)
+  case.tap.check(case.image_bytes() >= 96 * MIB, 'the data is in the image')
+
+
+def case_queue_size_1024(case):
+  case.make_image()
+  file_system(case, properties=',queue-size=1024', depth=1024)
+
+
+def case_two_queues(case):
+  case.make_image()
+  file_system(case, properties=',num-queues=2', queues=2)
+
+
+def case_one_queue(case):
+  case.make_image()
+  file_system(case, ['--num-queues=1'], ',num-queues=1', queues=1)
+
+
+def case_block_size_4096(case):
+  case.make_image()
+  file_system(case, ['--block-size=4096'], block_bytes=4096)
+
+
+def case_aio_threads(case):
+  case.make_image()
+  file_system(case, ['--aio=threads'])
+
+
+def case_direct(case):
+  case.make_image()
+  with case.serve() as server:
+    case.boot('direct', block_bytes=512)
+    case.end_server(server)
+
+
+def case_direct_4096(case):
+  case.make_image()
+  with case.serve('--block-size=4096') as server:
+    case.boot('direct', block_bytes=4096)
+    case.end_server(server)
+
+
+def case_read_only(case):
+  data = os.urandom(32 * MIB)
+  with open(case.image, 'wb') as file:
+    file.write(data)
+  total = hashlib.sha256(data).hexdigest()
+  with case.serve('--read-only') as server:
+    case.boot('readonly', sum=total)
+    case.end_server(server)
+  with open(case.image, 'rb') as file:
+    case.tap.check(file.read() == data, 'the image is as it was')
+
+
+def attach_loop(image):
+  """A loop device over the image, or None where there can be none."""
+  losetup = shutil.which('losetup', path='/usr/sbin:/sbin:/usr/bin:/bin')
+  if losetup is None or os.geteuid() != 0:
+    return None
+  done = subprocess.run([losetup, '--find', '--show', image],
+                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                        check=False)
+  return done.stdout.decode().strip() if done.returncode == 0 else None
+
+
+def detach_loop(device):
+  subprocess.run(['losetup', '--detach', device], check=False)
+
+
+def case_loop_device(case):
+  case.make_image()
+  device = attach_loop(case.image)
+  if device is None:
+    case.tap.skip('a loop device is served', 'no loop device to be had here')
+    return
+  try:
+    with case.serve(image=device) as server:
+      # While the server has it open the device stays; then it goes by itself.
+      detach_loop(device)
+      case.boot('filesystem', queues=4, mebibytes=32)
+      case.end_server(server)
+  except vm.Failure:
+    detach_loop(device)
+    raise
+
+
+def case_run_wrapper(case):
+  case.make_image()
+  command = [case.ringhost, 'run', case.image, '--']
+  command += case.machine('filesystem', queues=4, mebibytes=32)
+  command += ['-m', '256M']
+  guest = case.follow(command, {})
+  case.tap.check(guest.status == 0, 'ringhost run ends with status 0')
+
+
+def case_discard(case):
+  case.make_image()
+  seen = {}
+
+  def look(name):
+    return lambda _: seen.update({name: case.image_bytes()})
+
+  with case.serve() as server:
+    case.boot('discard', marks={name: look(name) for name in (
+      'written', 'trimmed', 'discarded')})
+    case.end_server(server)
+  if len(seen) != 3:
+    return
+  case.tap.note(str(seen))
+  case.tap.check(seen['written'] >= 68 * MIB, 'the data is in the image')
+  case.tap.check(seen['trimmed'] <= seen['written'] - 60 * MIB,
+                 'the host gets back what fstrim freed')
+  case.tap.check(seen['discarded'] <= MIB,
+                 'the host gets back all that was discarded')
+
+
+def case_cache(case):
+  case.make_image(64)
+  with case.serve() as server:
+    case.boot('cache', start='back')
+    case.end_server(server)
+
+
+def case_cache_writethrough(case):
+  case.make_image(64)
+  with case.serve('--cache=writethrough') as server:
+    case.boot('cache', start='through')
+    case.end_server(server)
+
+
+def case_serial(case):
+  case.make_image(64)
+  with case.serve('--serial=ringhost-0123456789') as server:
+    case.boot('serial', serial='ringhost-0123456789')
+    case.end_server(server)
+
+
+def case_reboot(case):
+  case.make_image()
+  with case.serve() as server:
+    command = case.machine('reboot') + vm.shared_memory(256)
+    command.remove('-no-reboot')
+    command += vm.device('vhost-user-blk-pci', case.socket)
+    case.follow(command, {})
+    case.end_server(server)
+
+
+def case_killed_vm(case):
+  case.make_image()
+  with case.serve() as server:
+    command = case.machine('busy') + vm.shared_memory(256)
+    command += vm.device('vhost-user-blk-pci', case.socket)
+    guest = case.follow(
+      command, {'busy': lambda guest: guest.signal(signal.SIGKILL)},
+      may_end_early=True)
+    case.tap.check(guest.status == -signal.SIGKILL,
+                   'the VM is killed while it writes')
+    case.boot('recover')
+    case.end_server(server)
+
+
+def case_busy_server_stops(case):
+  """Behaviour 7: no hang, status 0, also with a client at work."""
+  case.make_image()
+  with case.serve() as server:
+
+    def stop(guest):
+      case.end_server(server)
+      guest.signal(signal.SIGKILL)
+
+    command = case.machine('busy') + vm.shared_memory(256)
+    command += vm.device('vhost-user-blk-pci', case.socket)
+    case.follow(command, {'busy': stop}, may_end_early=True)
+  with case.serve() as server:
+    case.boot('recover')
+    case.end_server(server)
+
+
+def case_rng(case):
+  program = (case.examples or '.') + '/rng'
+  if not os.path.exists(program):
+    case.tap.skip('a guest reads /dev/hwrng', 'the example was not built')
+    return
+  with vm.Server([program, case.socket], case.image + '.log') as server:
+    command = case.machine('rng') + vm.shared_memory(256)
+    command += vm.device('vhost-user-rng-pci', case.socket)
+    case.follow(command, {})
+    server.signal(signal.SIGTERM)
+    server.wait(20)

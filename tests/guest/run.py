@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""run - one guest test, as meson starts it: boots a VM and speaks TAP
+
+  run.py CASE RINGHOST GUEST_DIR [EXAMPLES_DIR]
+
+The cases are the functions named case_* in cases.py. GUEST_DIR is what
+tests/guest/fetch filled; without it the case is skipped, and says so.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+
+import cases
+import initramfs
+import vm
+
+
+class Tap:
+  """Counts and prints results; the plan comes last."""
+
+  def __init__(self):
+    self.nr = 0
+
+  def _print(self, verdict, sentence):
+    self.nr += 1
+    print('%s %d - %s' % (verdict, self.nr, sentence), flush=True)
+
+  def check(self, good, sentence):
+    self._print('ok' if good else 'not ok', sentence.replace('#', ''))
+    return good
+
+  def skip(self, sentence, why):
+    self._print('ok', '%s # SKIP %s' % (sentence, why))
+
+  def note(self, text):
+    for line in text.splitlines():
+      print('# ' + line, flush=True)
+
+  def end(self):
+    print('1..%d' % self.nr, flush=True)
+
+
+def skip_all(why):
+  print('1..0 # SKIP ' + why)
+  sys.exit(0)
+
+
+def main():
+  name, ringhost, guest_dir = sys.argv[1:4]
+  if not os.path.exists(guest_dir + '/packages'):
+    skip_all('no guest here: make check fetches one')
+  if not shutil.which(vm.QEMU):
+    skip_all('no ' + vm.QEMU)
+  if not os.path.exists(ringhost):
+    skip_all('%s was not built' % ringhost)
+  tap = Tap()
+  with tempfile.TemporaryDirectory(prefix='case-', dir=guest_dir) as folder, \
+       tempfile.TemporaryDirectory(prefix='ringhost-') as sockets:
+    archive = folder + '/initramfs'
+    source = os.path.dirname(os.path.abspath(__file__))
+    initramfs.build(guest_dir + '/root', source, archive)
+    case = cases.Case(tap, ringhost, (guest_dir + '/root', archive), folder,
+                      sockets)
+    case.examples = sys.argv[4] if len(sys.argv) > 4 else None
+    try:
+      getattr(cases, 'case_' + name.replace('-', '_'))(case)
+    except vm.Failure as failure:
+      tap.check(False, str(failure).splitlines()[0])
+      tap.note(str(failure))
+  tap.end()
+
+
+if __name__ == '__main__':
+  main()
