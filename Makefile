@@ -1,11 +1,59 @@
 # SPDX-License-Identifier: MIT
-# A thin front for meson: see README.md for the two commands.
+# A thin front for meson and tests/: see README.md for the two commands.
 
 BUILD ?= build
+MESON_SETUP = meson setup $(SETUP_OPTIONS)
 
 .PHONY: all
-all: $(BUILD)/build.ninja
-	meson compile -C $(BUILD)
+all: deps-build
+	@$(MAKE) --no-print-directory compile
+
+.PHONY: demo
+demo: deps-demo
+	@$(MAKE) --no-print-directory compile guest
+	@python3 tests/guest/demo.py $(BUILD)/ringhost $(BUILD)/guest
+
+.PHONY: check
+check: deps-check
+	@tests/check $(BUILD)
+
+.PHONY: install
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+.PHONY: format
+format: deps-check
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-clang
+
+.PHONY: help
+help:
+	@echo "make            build $(BUILD)/ringhost"
+	@echo "make demo       watch a VM work on a disk that ringhost serves"
+	@echo "make check      run every test"
+	@echo "make install    install library, server and manual pages"
+	@echo "make format     run clang-format over all C files"
+	@echo "make clean      remove all that was built and downloaded"
+	@echo
+	@echo "BUILD=DIR builds elsewhere than in build/. Missing Debian packages"
+	@echo "are installed with apt, through sudo when not root."
+
+# What the targets above are made of.
+
+.PHONY: deps-build deps-demo deps-check
+deps-build deps-demo deps-check: deps-%:
+	@tests/deps $*
+
+.PHONY: compile
+compile: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+.PHONY: guest
+guest:
+	@tests/guest/fetch $(BUILD)/guest
 
 $(BUILD)/build.ninja:
-	meson setup $(BUILD)
+	@$(MESON_SETUP) $(BUILD)
