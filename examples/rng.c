@@ -85,6 +85,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", argv[1], strerror(-error));
 		return 1;
 	}
+	printf("rng: waiting for a front-end on %s\n", argv[1]);
+	fflush(stdout);
 	error = rh_poll_create(serve, NULL, (struct rh_poll **)&config.opaque);
 	if (!error)
 		error = rh_device_create(&config, &device);
