@@ -26,6 +26,8 @@ enum blk_op {
 #define BLK_FUA	  (1u << 0) /* durable before it completes */
 #define BLK_UNMAP (1u << 1) /* WRITE_ZEROES may deallocate */
 
+struct driver_context;
+
 struct blk_request {
 	enum blk_op op;
 	uint32_t flags;
@@ -40,8 +42,11 @@ struct blk_request {
 	int result; /* of DRIVER_COMPLETED */
 
 	/* The driver's, from submit to completion. */
+	struct driver_context *context;
 	struct io_op io;
 	struct list_node link;
+	uint64_t done_bytes; /* of bytes, from the front */
+	struct iovec own_iov;
 	void *driver_data;
 };
 
