@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file - regular files and block devices: opening and closing
+ *
+ * Opening is where all that could surprise the owner of an image is found
+ * out, and said in a sentence: that it is not what it looks like, that
+ * somebody else uses it, that it cannot be written, that the wished cache
+ * mode does not work there.
+ *
+ * The image is opened with the page cache, looked at, and switched to
+ * O_DIRECT afterwards: what is read here need not be aligned.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/drivers/drivers.h"
+#include "server/drivers/file.h"
+#include "server/drivers/file_geometry.h"
+#include "server/drivers/imagelock.h"
+#include "server/drivers/probe.h"
+
+static void close_file(struct driver *driver)
+{
+	struct file *file = file_of(driver);
+
+	rmw_destroy(file->rmw);
+	rh_fd_close(&file->fd);
+	free(file->path);
+	free(file->name);
+	free(file);
+}
+
+static const char *kind_of(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a directory";
+	if (S_ISSOCK(mode))
+		return "a socket";
+	if (S_ISFIFO(mode))
+		return "a pipe";
+	return "a character device";
+}
+
+/* Before it is opened: opening a pipe or a tape does something to it. */
+static int check_kind(struct file *file)
+{
+	struct stat status;
+
+	if (!*file->path) {
+		rh_log(RH_LOG_ERROR, file->name,
+		       "no image is given: name a file or a block device");
+		return -EINVAL;
+	}
+	if (stat(file->path, &status) < 0) {
+		int error = -errno;
+
+		rh_log(RH_LOG_ERROR, file->name,
+		       error == -ENOENT ?
+			       "%s does not exist (%s): create it, for example "
+			       "with truncate -s 10G" :
+			       "cannot look at %s: %s",
+		       file->path, strerror(-error));
+		return error;
+	}
+	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s is %s: give a regular file or a block device",
+		       file->path, kind_of(status.st_mode));
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	}
+	file->is_block_device = S_ISBLK(status.st_mode);
+	return 0;
+}
+
+static bool means_not_writable(int error)
+{
+	return error == -EROFS || error == -EACCES || error == -EPERM ||
+	       error == -ETXTBSY;
+}
+
+static void explain_open_error(const struct file *file, int error)
+{
+	bool read_only = file->driver.info.read_only;
+
+	if (!read_only && means_not_writable(error) &&
+	    (error == -EROFS || !access(file->path, R_OK)))
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s is not writable (%s): serve it with --read-only",
+		       file->path, strerror(-error));
+	else if (error == -EACCES)
+		rh_log(RH_LOG_ERROR, file->name,
+		       "no permission to open %s: run ringhost as a user who "
+		       "may %s it",
+		       file->path, read_only ? "read" : "read and write");
+	else
+		rh_log(RH_LOG_ERROR, file->name, "cannot open %s: %s",
+		       file->path, strerror(-error));
+}
+
+static int open_image(struct file *file)
+{
+	int flags = file->driver.info.read_only ? O_RDONLY : O_RDWR;
+	int device_read_only = 0;
+	int error = 0;
+
+	file->fd = open(file->path, flags | O_CLOEXEC | O_NOCTTY);
+	if (file->fd < 0)
+		error = -errno;
+	else if (file->is_block_device && flags == O_RDWR &&
+		 !ioctl(file->fd, BLKROGET, &device_read_only) &&
+		 device_read_only)
+		error = -EROFS;
+	if (error)
+		explain_open_error(file, error);
+	return error;
+}
+
+/* Refused with a sentence, or known not to be there: then it is no problem. */
+static int judge_lock(const struct file *file, int error, pid_t holder)
+{
+	char who[64] = "another process";
+
+	if (!error)
+		return 0;
+	if (error != -EAGAIN) {
+		rh_log(RH_LOG_WARNING, file->name,
+		       "the file system of %s has no locks (%s): nothing "
+		       "keeps another process from writing it",
+		       file->path, strerror(-error));
+		return 0;
+	}
+	if (holder)
+		snprintf(who, sizeof(who), "process %ld", (long)holder);
+	rh_log(RH_LOG_ERROR, file->name,
+	       "%s is locked by %s: stop it or pass --force-share", file->path,
+	       who);
+	return error;
+}
+
+static int check_lock(const struct file *file)
+{
+	pid_t holder = 0;
+	int error;
+
+	if (file->force_share)
+		return 0;
+	error = imagelock_check(file->fd, !file->driver.info.read_only,
+				&holder);
+	return judge_lock(file, error, holder);
+}
+
+static int claim_file(struct driver *driver)
+{
+	const struct file *file = file_of(driver);
+	pid_t holder = 0;
+	int error;
+
+	if (file->force_share)
+		return 0;
+	error = imagelock_claim(file->fd, !driver->info.read_only, &holder);
+	/* The caller may wait for the holder, so he is the one to complain. */
+	return error == -EAGAIN ? error : judge_lock(file, error, holder);
+}
+
+static void release_file(struct driver *driver)
+{
+	const struct file *file = file_of(driver);
+
+	if (!file->force_share)
+		imagelock_release(file->fd);
+}
+
+static int check_format(const struct file *file)
+{
+	const char *format = NULL;
+	int found = probe_format(file->fd, file->size_bytes, &format);
+
+	if (found < 0) {
+		rh_log(RH_LOG_ERROR, file->name, "cannot read %s: %s",
+		       file->path, strerror(-found));
+		return found;
+	}
+	if (!found)
+		return 0;
+	rh_log(RH_LOG_ERROR, file->name,
+	       "%s looks like %s; convert it with qemu-img convert -O raw, or "
+	       "pass --format=raw to serve its bytes as they are",
+	       file->path, format);
+	return -EINVAL;
+}
+
+/*
+ * A last sector that is cut counts as a whole one, as it does for QEMU: what
+ * is missing reads as zeros, and writing it makes the file longer.
+ */
+static int learn_size(struct file *file)
+{
+	uint64_t size_bytes = 0;
+	int error = file_learn_size(file, &size_bytes);
+	uint64_t whole_bytes = align_down(size_bytes + FILE_SECTOR_BYTES - 1,
+					  FILE_SECTOR_BYTES);
+
+	if (error) {
+		rh_log(RH_LOG_ERROR, file->name,
+		       "cannot learn the size of %s: %s", file->path,
+		       strerror(-error));
+		return error;
+	}
+	if (!size_bytes)
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s is empty: the guest sees a disk of 0 bytes",
+		       file->path);
+	if (whole_bytes != size_bytes)
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s has %llu bytes, which is not a multiple of %d: its "
+		       "last sector is filled up with zeros",
+		       file->path, (unsigned long long)size_bytes,
+		       FILE_SECTOR_BYTES);
+	file->size_bytes = whole_bytes;
+	return 0;
+}
+
+static int set_direct(const struct file *file, bool on)
+{
+	int flags = fcntl(file->fd, F_GETFL);
+
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	return fcntl(file->fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+/* Returns NULL if O_DIRECT is on now, or the reason why it is not. */
+static const char *try_direct(struct file *file)
+{
+	if (set_direct(file, true) < 0)
+		return "the file system refuses O_DIRECT";
+	if (!file_learn_alignment(file)) {
+		if (is_aligned(file->size_bytes, file->offset_align))
+			return NULL;
+		set_direct(file, false);
+		file->offset_align = 1;
+		return "O_DIRECT moves larger blocks than its size ends with";
+	}
+	set_direct(file, false);
+	return "O_DIRECT does not work on its file system";
+}
+
+static int choose_cache(struct file *file, const struct driver_options *options)
+{
+	struct driver_info *info = &file->driver.info;
+	const char *reason;
+
+	file->offset_align = 1;
+	file->buffer_align = 1;
+	info->cache = options->cache;
+	if (options->cache != DRIVER_CACHE_NONE)
+		return 0;
+	reason = try_direct(file);
+	if (reason && options->cache_given) {
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s cannot be served without the page cache (%s): use "
+		       "--cache=writeback or move the image",
+		       file->path, reason);
+		return -EOPNOTSUPP;
+	}
+	if (reason) {
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s is served through the page cache, as with "
+		       "--cache=writeback: %s",
+		       file->path, reason);
+		info->cache = DRIVER_CACHE_WRITEBACK;
+	}
+	if (file->offset_align > FILE_SECTOR_BYTES)
+		return rmw_create(file->offset_align, &file->rmw);
+	return 0;
+}
+
+static int learn_device_block(struct file *file)
+{
+	int block_bytes = 0;
+
+	if (!file->is_block_device)
+		return 0;
+	if (ioctl(file->fd, BLKSSZGET, &block_bytes) < 0)
+		return -errno;
+	file->device_block_bytes = (uint32_t)block_bytes;
+	return 0;
+}
+
+static int create_file(const struct driver_options *options, struct file **ret)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		return -ENOMEM;
+	file->driver.ops = &driver_file;
+	file->driver.info.read_only = options->read_only;
+	file->force_share = options->force_share;
+	file->fd = -1;
+	file->name = strdup(options->name);
+	file->path = strdup(options->image ?: "");
+	if (!file->name || !file->path) {
+		close_file(&file->driver);
+		return -ENOMEM;
+	}
+	*ret = file;
+	return 0;
+}
+
+static int open_file(const struct driver_options *options, struct driver **ret)
+{
+	struct file *file = NULL;
+	int error = create_file(options, &file);
+
+	if (error)
+		return error;
+	error = check_kind(file);
+	if (!error)
+		error = open_image(file);
+	if (!error)
+		error = check_lock(file);
+	if (!error)
+		error = learn_size(file);
+	if (!error)
+		error = learn_device_block(file);
+	if (!error && !options->raw_given)
+		error = check_format(file);
+	if (!error)
+		error = choose_cache(file, options);
+	if (error) {
+		close_file(&file->driver);
+		return error;
+	}
+	file_learn_limits(file);
+	*ret = &file->driver;
+	return 0;
+}
+
+static int refresh_file(struct driver *driver)
+{
+	struct file *file = file_of(driver);
+	int error = learn_size(file);
+
+	if (error)
+		return error;
+	if (!is_aligned(file->size_bytes, file->offset_align)) {
+		file->size_bytes =
+			align_down(file->size_bytes, file->offset_align);
+		rh_log(RH_LOG_WARNING, file->name,
+		       "the size of %s is not a multiple of %u, which O_DIRECT "
+		       "needs: the guest does not see its end",
+		       file->path, file->offset_align);
+	}
+	driver->info.size_bytes = file->size_bytes;
+	return 0;
+}
+
+const struct driver_ops driver_file = {
+	.name = "file",
+	.open = open_file,
+	.close = close_file,
+	.attach = file_attach,
+	.detach = file_detach,
+	.submit = file_submit,
+	.claim = claim_file,
+	.release = release_file,
+	.refresh = refresh_file,
+};
