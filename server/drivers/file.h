@@ -146,13 +146,4 @@ int file_bounce_step(struct blk_request *request);
 bool file_zero_is_void(const struct blk_request *request);
 int file_zero_step(struct blk_request *request);
 
-enum driver_answer file_flush_submit(struct file_context *context,
-				     struct blk_request *request);
-/* Complete the request with the next sync that starts. */
-void file_flush_join(struct file_context *context, struct blk_request *request);
-/* Start a sync if one is wanted and none runs. */
-void file_flush_start_waiting(struct file_context *context);
-/* Every flush fails from now on. */
-void file_flush_poison(struct file *file, int error);
-
 #endif

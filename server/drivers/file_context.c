@@ -15,6 +15,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/drivers/file.h"
+#include "server/drivers/file_flush.h"
 
 void file_wake(struct driver_context *context)
 {

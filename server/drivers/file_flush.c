@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "server/drivers/file.h"
+#include "server/drivers/file_flush.h"
 
 void file_flush_poison(struct file *file, int error)
 {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/drivers/file.h"
+#include "server/drivers/file_flush.h"
 
 bool file_must_repeat(int result)
 {
