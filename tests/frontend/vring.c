@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vring - the driver's side of a split virtqueue (virtio 1.3, 2.7)
+ *
+ * The device's bytes are read once; the free list and the record of what is
+ * under way are the driver's own and never in shared memory, so that no
+ * device can break the driver.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "tests/frontend/clock.h"
+#include "tests/frontend/vring.h"
+
+static uint16_t load16(const uint16_t *where)
+{
+	return le16toh(__atomic_load_n(where, __ATOMIC_ACQUIRE));
+}
+
+static void store16(uint16_t *where, uint16_t value)
+{
+	__atomic_store_n(where, htole16(value), __ATOMIC_RELEASE);
+}
+
+static uint16_t *used_event(const struct fe_vring *vring)
+{
+	return &vring->avail->ring[vring->size];
+}
+
+static uint16_t *avail_event(const struct fe_vring *vring)
+{
+	return (uint16_t *)&vring->used->ring[vring->size];
+}
+
+static int lay_out(struct fe_vring *vring, unsigned int region)
+{
+	uint64_t desc_bytes = vring->size * sizeof(struct vring_desc);
+	uint64_t avail_bytes = 6 + vring->size * sizeof(uint16_t);
+	uint64_t used_bytes = 6 + vring->size * sizeof(struct vring_used_elem);
+	int error;
+
+	error = fe_memory_alloc(vring->memory, region, desc_bytes, 16,
+				&vring->desc_addr);
+	if (!error)
+		error = fe_memory_alloc(vring->memory, region, avail_bytes, 2,
+					&vring->avail_addr);
+	if (!error)
+		error = fe_memory_alloc(vring->memory, region, used_bytes, 4,
+					&vring->used_addr);
+	if (error)
+		return error;
+	vring->desc =
+		fe_memory_pointer(vring->memory, vring->desc_addr, desc_bytes);
+	vring->avail = fe_memory_pointer(vring->memory, vring->avail_addr,
+					 avail_bytes);
+	vring->used =
+		fe_memory_pointer(vring->memory, vring->used_addr, used_bytes);
+	return 0;
+}
+
+int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
+		  unsigned int region, uint32_t size, uint64_t features)
+{
+	int error;
+
+	*vring = (struct fe_vring){
+		.memory = memory,
+		.size = size,
+		.event_idx = features & FE_FEATURE_EVENT_IDX,
+		.kick_fd = -1,
+		.call_fd = -1,
+		.err_fd = -1,
+	};
+	vring->own_next = calloc(size, sizeof(*vring->own_next));
+	vring->chains = calloc(size, sizeof(*vring->chains));
+	if (!vring->own_next || !vring->chains)
+		return -ENOMEM;
+	vring->kick_fd = rh_eventfd_create();
+	vring->call_fd = rh_eventfd_create();
+	vring->err_fd = rh_eventfd_create();
+	if (vring->kick_fd < 0 || vring->call_fd < 0 || vring->err_fd < 0)
+		return -EMFILE;
+	error = lay_out(vring, region);
+	if (error)
+		return error;
+	fe_vring_reset(vring);
+	return 0;
+}
+
+void fe_vring_deinit(struct fe_vring *vring)
+{
+	free(vring->own_next);
+	free(vring->chains);
+	vring->own_next = NULL;
+	vring->chains = NULL;
+	rh_fd_close(&vring->kick_fd);
+	rh_fd_close(&vring->call_fd);
+	rh_fd_close(&vring->err_fd);
+}
+
+void fe_vring_reset(struct fe_vring *vring)
+{
+	memset(vring->desc, 0, vring->size * sizeof(*vring->desc));
+	memset(vring->avail, 0, 6 + vring->size * sizeof(uint16_t));
+	memset(vring->used, 0,
+	       6 + vring->size * sizeof(struct vring_used_elem));
+	memset(vring->chains, 0, vring->size * sizeof(*vring->chains));
+	for (uint32_t i = 0; i < vring->size; i++)
+		vring->own_next[i] = (uint16_t)(i + 1);
+	vring->free_head = 0;
+	vring->nr_free = (uint16_t)vring->size;
+	vring->next_avail = 0;
+	vring->published = 0;
+	vring->next_used = 0;
+}
+
+static struct vring_desc make_desc(const struct fe_buffer *buffer,
+				   uint16_t flags, uint16_t next)
+{
+	return (struct vring_desc){
+		.addr = htole64(buffer->guest_addr),
+		.len = htole32(buffer->bytes),
+		.flags = htole16(flags),
+		.next = htole16(flags & VRING_DESC_F_NEXT ? next : 0),
+	};
+}
+
+static uint16_t flags_of(unsigned int i, unsigned int nr_readable,
+			 unsigned int nr)
+{
+	return (i + 1 < nr ? VRING_DESC_F_NEXT : 0) |
+	       (i >= nr_readable ? VRING_DESC_F_WRITE : 0);
+}
+
+static int fill_table(struct fe_vring *vring, uint64_t table,
+		      const struct fe_buffer *buffers, unsigned int nr_readable,
+		      unsigned int nr)
+{
+	struct vring_desc *desc =
+		fe_memory_pointer(vring->memory, table, nr * sizeof(*desc));
+
+	if (!desc)
+		return -EFAULT;
+	for (unsigned int i = 0; i < nr; i++)
+		desc[i] = make_desc(&buffers[i], flags_of(i, nr_readable, nr),
+				    (uint16_t)(i + 1));
+	return 0;
+}
+
+/* Returns the chain's last descriptor. */
+static uint16_t fill_direct(struct fe_vring *vring,
+			    const struct fe_buffer *buffers,
+			    unsigned int nr_readable, unsigned int nr)
+{
+	uint16_t i = vring->free_head;
+	uint16_t last = i;
+
+	for (unsigned int k = 0; k < nr; k++) {
+		vring->desc[i] =
+			make_desc(&buffers[k], flags_of(k, nr_readable, nr),
+				  vring->own_next[i]);
+		last = i;
+		i = vring->own_next[i];
+	}
+	return last;
+}
+
+int fe_vring_add(struct fe_vring *vring, const struct fe_buffer *buffers,
+		 unsigned int nr_readable, unsigned int nr_writable,
+		 uint64_t table, void *token)
+{
+	unsigned int nr = nr_readable + nr_writable;
+	unsigned int nr_desc = table ? 1 : nr;
+	uint16_t head = vring->free_head;
+	struct fe_chain chain = { .token = token };
+	int error;
+
+	if (!nr)
+		return -EINVAL;
+	if (nr_desc > vring->nr_free)
+		return -ENOSPC;
+	for (unsigned int i = nr_readable; i < nr; i++)
+		chain.writable_bytes += buffers[i].bytes;
+	if (table) {
+		error = fill_table(vring, table, buffers, nr_readable, nr);
+		if (error)
+			return error;
+		vring->desc[head] = (struct vring_desc){
+			.addr = htole64(table),
+			.len = htole32(nr * (uint32_t)sizeof(*vring->desc)),
+			.flags = htole16(VRING_DESC_F_INDIRECT),
+		};
+		chain.last = head;
+	} else {
+		chain.last = fill_direct(vring, buffers, nr_readable, nr);
+	}
+	chain.nr_desc = (uint16_t)nr_desc;
+	vring->free_head = vring->own_next[chain.last];
+	vring->nr_free -= chain.nr_desc;
+	vring->chains[head] = chain;
+	fe_vring_add_head(vring, head);
+	return head;
+}
+
+void fe_vring_add_head(struct fe_vring *vring, uint16_t head)
+{
+	vring->avail->ring[vring->next_avail % vring->size] = htole16(head);
+	vring->next_avail++;
+}
+
+bool fe_vring_publish(struct fe_vring *vring)
+{
+	uint16_t old = vring->published;
+
+	store16(&vring->avail->idx, vring->next_avail);
+	vring->published = vring->next_avail;
+	/* pairs with the device's: it asks for kicks, then looks at idx */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (vring->event_idx)
+		return vring_need_event(load16(avail_event(vring)),
+					vring->published, old);
+	return !(load16(&vring->used->flags) & VRING_USED_F_NO_NOTIFY);
+}
+
+void fe_vring_kick(struct fe_vring *vring)
+{
+	if (vring->kick_fd >= 0)
+		rh_eventfd_signal(vring->kick_fd);
+}
+
+void fe_vring_submit(struct fe_vring *vring)
+{
+	if (fe_vring_publish(vring))
+		fe_vring_kick(vring);
+}
+
+bool fe_vring_has_used(const struct fe_vring *vring)
+{
+	return load16(&vring->used->idx) != vring->next_used;
+}
+
+int fe_vring_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
+{
+	uint16_t nr_waiting = load16(&vring->used->idx) - vring->next_used;
+	const struct vring_used_elem *elem;
+	struct fe_chain *chain;
+	uint32_t head;
+	uint32_t bytes;
+
+	if (!nr_waiting)
+		return 0;
+	if (nr_waiting > vring->size)
+		return -EPROTO;
+	elem = &vring->used->ring[vring->next_used % vring->size];
+	head = le32toh(elem->id);
+	bytes = le32toh(elem->len);
+	if (head >= vring->size || !vring->chains[head].token)
+		return -EPROTO;
+	chain = &vring->chains[head];
+	if (bytes > chain->writable_bytes)
+		return -EPROTO;
+	*token = chain->token;
+	*used_bytes = bytes;
+	chain->token = NULL;
+	vring->own_next[chain->last] = vring->free_head;
+	vring->free_head = (uint16_t)head;
+	vring->nr_free += chain->nr_desc;
+	vring->next_used++;
+	return 1;
+}
+
+void fe_vring_suppress_calls(struct fe_vring *vring)
+{
+	if (vring->event_idx)
+		store16(used_event(vring), vring->next_used - 1);
+	else
+		store16(&vring->avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
+}
+
+bool fe_vring_expect_calls(struct fe_vring *vring)
+{
+	if (vring->event_idx)
+		store16(used_event(vring), vring->next_used);
+	else
+		store16(&vring->avail->flags, 0);
+	/* pairs with the device's: it moves idx, then looks at our wish */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return fe_vring_has_used(vring);
+}
+
+int fe_vring_wait(struct fe_vring *vring, int timeout_msec)
+{
+	uint64_t deadline = fe_deadline(timeout_msec);
+	struct pollfd pollfds[] = {
+		{ .fd = vring->call_fd, .events = POLLIN },
+		{ .fd = vring->err_fd, .events = POLLIN },
+	};
+	int nr;
+
+	while (!fe_vring_expect_calls(vring)) {
+		nr = poll(pollfds, 2, fe_remaining_msec(deadline));
+		if (nr < 0 && errno != EINTR)
+			return -errno;
+		if (nr == 0)
+			return -ETIMEDOUT;
+		if (nr > 0 && pollfds[0].revents)
+			rh_eventfd_drain(vring->call_fd);
+		else if (nr > 0 && !fe_vring_has_used(vring))
+			return -EPIPE;
+	}
+	return 0;
+}
+
+int64_t fe_eventfd_wait(int fd, int timeout_msec)
+{
+	uint64_t deadline = fe_deadline(timeout_msec);
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	uint64_t count;
+	int nr;
+
+	do {
+		nr = poll(&pollfd, 1, fe_remaining_msec(deadline));
+	} while (nr < 0 && errno == EINTR);
+	if (nr < 0)
+		return -errno;
+	if (nr == 0)
+		return -ETIMEDOUT;
+	if (read(fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+		return -errno;
+	return (int64_t)count;
+}
+
+int fe_session_set_vring_addr(struct fe_session *session,
+			      const struct fe_vring *vring, uint32_t index)
+{
+	const struct fe_memory *memory = vring->memory;
+	struct fe_message message;
+
+	fe_message_init(&message, FE_SET_VRING_ADDR,
+			sizeof(message.payload.addr));
+	message.payload.addr = (struct fe_vring_addr){
+		.index = index,
+		.desc = fe_memory_user_addr(memory, vring->desc_addr),
+		.avail = fe_memory_user_addr(memory, vring->avail_addr),
+		.used = fe_memory_user_addr(memory, vring->used_addr),
+	};
+	return fe_session_exchange(session, &message, NULL, 0);
+}
+
+int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,
+			   uint32_t index, uint16_t base)
+{
+	int error;
+
+	vring->index = index;
+	error = fe_session_set_state(session, FE_SET_VRING_NUM, index,
+				     vring->size);
+	if (!error)
+		error = fe_session_set_state(session, FE_SET_VRING_BASE, index,
+					     base);
+	if (!error)
+		error = fe_session_set_vring_addr(session, vring, index);
+	if (!error)
+		error = fe_session_set_vring_fd(session, FE_SET_VRING_KICK,
+						index, vring->kick_fd);
+	if (!error)
+		error = fe_session_set_vring_fd(session, FE_SET_VRING_CALL,
+						index, vring->call_fd);
+	if (!error)
+		error = fe_session_set_vring_fd(session, FE_SET_VRING_ERR,
+						index, vring->err_fd);
+	if (!error && session->features & FE_FEATURE_PROTOCOL)
+		error = fe_session_set_state(session, FE_SET_VRING_ENABLE,
+					     index, 1);
+	return error;
+}

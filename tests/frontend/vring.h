@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vring - the driver's side of a split virtqueue (virtio 1.3, 2.7)
+ *
+ * The usual way: add buffers, publish, kick, then take used entries. What the
+ * device writes is checked: an entry for a chain that is not under way, or
+ * one that claims more bytes than the chain had room for, is -EPROTO. The
+ * raw way, for rings that no driver should make: all members may be read and
+ * written, and the ring itself lies in guest memory at desc, avail and used.
+ *
+ * Functions return 0 or -errno. Owner: one thread a vring.
+ */
+#ifndef FRONTEND_VRING_H
+#define FRONTEND_VRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_ring.h>
+
+#include "tests/frontend/memory.h"
+#include "tests/frontend/session.h"
+
+struct fe_buffer {
+	uint64_t guest_addr;
+	uint32_t bytes;
+};
+
+/* The driver's own record of a chain under way, by its head. */
+struct fe_chain {
+	void *token; /* NULL: no chain of this head is under way */
+	uint64_t writable_bytes;
+	uint16_t nr_desc;
+	uint16_t last;
+};
+
+struct fe_vring {
+	struct fe_memory *memory; /* not owned */
+	uint32_t index;
+	uint32_t size;
+	bool event_idx;
+
+	uint64_t desc_addr; /* guest addresses */
+	uint64_t avail_addr;
+	uint64_t used_addr;
+	struct vring_desc *desc; /* the same in this process */
+	struct vring_avail *avail;
+	struct vring_used *used;
+
+	int kick_fd; /* -1: none, here and below */
+	int call_fd;
+	int err_fd;
+
+	uint16_t next_avail; /* avail->idx at the next publication */
+	uint16_t published;  /* avail->idx as the device sees it */
+	uint16_t next_used;  /* the first used entry not taken */
+	uint16_t free_head;  /* a list through own_next */
+	uint16_t nr_free;
+	uint16_t *own_next;
+	struct fe_chain *chains;
+};
+
+/*
+ * Lay out a ring of size entries, a power of two, in a region of memory, with
+ * three eventfds. features: those accepted. deinit is harmless after failure.
+ */
+int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
+		  unsigned int region, uint32_t size, uint64_t features);
+void fe_vring_deinit(struct fe_vring *vring);
+
+/*
+ * An empty ring again, as after a reset: indices, flags and the free list;
+ * chains under way are forgotten.
+ */
+void fe_vring_reset(struct fe_vring *vring);
+
+/*
+ * Add a chain: nr_readable buffers for the device to read, then nr_writable
+ * for it to write. Not visible until fe_vring_publish().
+ *
+ * table: 0, or the guest address of room for an indirect table.
+ * token: not NULL; comes back with the used entry.
+ * Returns the head, or -ENOSPC.
+ */
+int fe_vring_add(struct fe_vring *vring, const struct fe_buffer *buffers,
+		 unsigned int nr_readable, unsigned int nr_writable,
+		 uint64_t table, void *token);
+
+/* Add a head as it is, without a look at what its descriptors say. */
+void fe_vring_add_head(struct fe_vring *vring, uint16_t head);
+
+/*
+ * Make all that was added visible with one store. Returns true when the
+ * device wants a kick for it.
+ */
+bool fe_vring_publish(struct fe_vring *vring);
+
+void fe_vring_kick(struct fe_vring *vring);
+
+/* Publish, and kick where it is wanted. */
+void fe_vring_submit(struct fe_vring *vring);
+
+/*
+ * Take the next used entry. Returns 1 with *token and *used_bytes set, 0 when
+ * there is none, or -EPROTO.
+ */
+int fe_vring_take(struct fe_vring *vring, void **token, uint32_t *used_bytes);
+
+/* True when fe_vring_take() would find something. */
+bool fe_vring_has_used(const struct fe_vring *vring);
+
+/* Ask for no notifications: this driver polls. */
+void fe_vring_suppress_calls(struct fe_vring *vring);
+
+/* Ask for a notification of the next used entry; true if one is there. */
+bool fe_vring_expect_calls(struct fe_vring *vring);
+
+/*
+ * Sleep until there is a used entry, as a driver with interrupts does.
+ * Returns 0, -ETIMEDOUT, or -EPIPE when the device signalled the error fd.
+ */
+int fe_vring_wait(struct fe_vring *vring, int timeout_msec);
+
+/*
+ * Wait for an eventfd to be signalled and take what is in it. Returns how
+ * often it was signalled, or -ETIMEDOUT.
+ */
+int64_t fe_eventfd_wait(int fd, int timeout_msec);
+
+/*
+ * Tell a back-end all about a ring and enable it: NUM, BASE, ADDR, KICK, CALL,
+ * ERR, ENABLE (where protocol features were negotiated). base: the index that
+ * it shall go on from.
+ */
+int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,
+			   uint32_t index, uint16_t base);
+
+int fe_session_set_vring_addr(struct fe_session *session,
+			      const struct fe_vring *vring, uint32_t index);
+
+#endif
