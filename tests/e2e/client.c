@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client - a whole VM's side of a disk, ready for I/O in one call
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "tests/e2e/client.h"
+#include "tests/frontend/clock.h"
+
+static const struct client_options usual;
+
+int client_connect(struct client *client, const struct server *server,
+		   const struct client_options *options)
+{
+	int error;
+
+	if (!options)
+		options = &usual;
+	memset(client, 0, sizeof(*client));
+	error = fe_session_connect(&client->session, server->socket);
+	if (error)
+		return error;
+	return fe_session_negotiate(
+		&client->session,
+		FE_USUAL_FEATURES & ~options->refused_features,
+		FE_USUAL_PROTOCOL & ~options->refused_protocol);
+}
+
+static int prepare_queue(struct client *client, unsigned int i,
+			 const struct client_options *options)
+{
+	uint32_t size =
+		options->queue_size ? options->queue_size : CLIENT_QUEUE_SIZE;
+	int error;
+
+	client->nr_queues = i + 1;
+	error = fe_vring_init(&client->vrings[i], &client->memory, 0, size,
+			      client->session.features);
+	if (error)
+		return error;
+	client->vrings[i].index = i;
+	return fe_blk_init(&client->blks[i], &client->vrings[i], 0,
+			   options->depth ? options->depth : CLIENT_DEPTH,
+			   options->data_bytes ? options->data_bytes :
+						 CLIENT_DATA_BYTES);
+}
+
+int client_prepare(struct client *client, const struct client_options *options)
+{
+	unsigned int nr_queues;
+	int ret;
+
+	if (!options)
+		options = &usual;
+	nr_queues = options->nr_queues ? options->nr_queues : 1;
+	ret = fe_memory_add(&client->memory, 0,
+			    options->memory_bytes ? options->memory_bytes :
+						    CLIENT_MEMORY_BYTES);
+	if (ret < 0)
+		return ret;
+	ret = 0;
+	for (unsigned int i = 0; i < nr_queues && !ret; i++)
+		ret = prepare_queue(client, i, options);
+	return ret;
+}
+
+int client_start(struct client *client)
+{
+	int error = fe_session_set_memory(&client->session, &client->memory);
+
+	for (unsigned int i = 0; i < client->nr_queues && !error; i++)
+		error = fe_session_start_vring(&client->session,
+					       &client->vrings[i], i, 0);
+	return error;
+}
+
+int client_open(struct client *client, const struct server *server,
+		const struct client_options *options)
+{
+	int error = client_connect(client, server, options);
+
+	if (!error)
+		error = client_prepare(client, options);
+	if (!error)
+		error = client_start(client);
+	return error;
+}
+
+void client_close(struct client *client)
+{
+	if (client->session.timeout_msec)
+		fe_session_deinit(&client->session);
+	while (client->nr_queues) {
+		client->nr_queues--;
+		fe_blk_deinit(&client->blks[client->nr_queues]);
+		fe_vring_deinit(&client->vrings[client->nr_queues]);
+	}
+	fe_memory_deinit(&client->memory);
+	client->session.timeout_msec = 0;
+}
+
+static uint64_t mix(uint64_t value)
+{
+	value ^= value >> 33;
+	value *= UINT64_C(0xff51afd7ed558ccd);
+	value ^= value >> 33;
+	return value;
+}
+
+void client_fill(void *data, size_t bytes, uint64_t seed)
+{
+	uint8_t *byte = data;
+
+	for (size_t i = 0; i < bytes; i++)
+		byte[i] = (uint8_t)(mix(seed * 1000003 + i / 8) >> (i % 8));
+}
+
+bool client_filled(const void *data, size_t bytes, uint64_t seed)
+{
+	const uint8_t *byte = data;
+
+	for (size_t i = 0; i < bytes; i++)
+		if (byte[i] !=
+		    (uint8_t)(mix(seed * 1000003 + i / 8) >> (i % 8)))
+			return false;
+	return true;
+}
+
+int client_check_io(struct client *client, unsigned int queue, uint8_t seed)
+{
+	struct fe_blk *blk = &client->blks[queue];
+	uint8_t data[4096];
+	int error;
+
+	client_fill(data, sizeof(data), seed);
+	error = fe_blk_write(blk, seed * 8u, data, sizeof(data));
+	if (error)
+		return error;
+	memset(data, 0, sizeof(data));
+	error = fe_blk_read(blk, seed * 8u, data, sizeof(data));
+	if (error)
+		return error;
+	return client_filled(data, sizeof(data), seed) ? 0 : -EILSEQ;
+}
+
+/* Fill the queue with requests; returns how many were added, or -errno. */
+static int add_requests(struct fe_blk *blk, unsigned int room, uint64_t *next)
+{
+	struct fe_blk_request *request;
+	int nr = 0;
+	int ret;
+
+	while (room-- && (request = fe_blk_get(blk))) {
+		request->sector = *next % 1024 * 8;
+		request->data_bytes = 4096;
+		request->type = *next % 3 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
+		ret = fe_blk_add(request);
+		if (ret == -ENOSPC) {
+			fe_blk_put(request);
+			break;
+		}
+		if (ret < 0)
+			return ret;
+		(*next)++;
+		nr++;
+	}
+	if (nr)
+		fe_vring_submit(blk->vring);
+	return nr;
+}
+
+/* Take what is done; returns how many, or -errno for any failed one. */
+static int reap_requests(struct fe_blk *blk)
+{
+	struct fe_blk_request *request;
+	int nr = 0;
+	int ret;
+
+	while ((ret = fe_blk_reap(blk, &request)) > 0) {
+		ret = fe_blk_result(request);
+		fe_blk_put(request);
+		if (ret)
+			return ret;
+		nr++;
+	}
+	return ret < 0 ? ret : nr;
+}
+
+int client_load(struct client *client, unsigned int queue, unsigned int nr)
+{
+	struct fe_blk *blk = &client->blks[queue];
+	unsigned int nr_done = 0;
+	uint64_t next = 0;
+	int ret;
+
+	while (nr_done < nr) {
+		ret = add_requests(blk, nr - (unsigned int)next, &next);
+		if (ret >= 0)
+			ret = fe_vring_wait(blk->vring, blk->timeout_msec);
+		if (ret >= 0)
+			ret = reap_requests(blk);
+		if (ret < 0)
+			return ret;
+		nr_done += (unsigned int)ret;
+	}
+	return 0;
+}
+
+int client_fresh_io(const struct server *server)
+{
+	uint64_t deadline = fe_deadline(1000);
+	struct client client;
+	int error = client_connect(&client, server, NULL);
+
+	if (!error)
+		error = client_prepare(&client, NULL);
+	if (!error)
+		error = client_start(&client);
+	if (!error)
+		error = client_check_io(&client, 0, 1);
+	client_close(&client);
+	if (!error && fe_now_usec() > deadline)
+		return -ETIME;
+	return error;
+}
+
+int client_footprint(const struct server *server, struct footprint *ret)
+{
+	struct fe_session session;
+	int error = fe_session_connect(&session, server->socket);
+
+	/* the answer means that the session before is gone */
+	if (!error)
+		error = fe_session_sync(&session);
+	ret->nr_fds = server_nr_fds(server);
+	ret->nr_maps = server_nr_maps(server);
+	ret->rss_bytes = server_rss_bytes(server);
+	fe_session_deinit(&session);
+	return error;
+}
+
+bool client_footprint_same(const struct server *server,
+			   const struct footprint *before)
+{
+	struct footprint now;
+
+	/* the allocator may keep a little */
+	if (client_footprint(server, &now) == 0 &&
+	    now.nr_fds == before->nr_fds &&
+	    now.nr_maps <= before->nr_maps + 4 &&
+	    now.rss_bytes <= before->rss_bytes + (4 << 20))
+		return true;
+	fprintf(stderr,
+		"# fds %d -> %d, mappings %d -> %d, resident %lld -> %lld\n",
+		before->nr_fds, now.nr_fds, before->nr_maps, now.nr_maps,
+		(long long)before->rss_bytes, (long long)now.rss_bytes);
+	return false;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client - a whole VM's side of a disk, ready for I/O in one call
+ *
+ * Memory, session, and for each queue a ring and its requests. It has what
+ * the tests have in common and hides nothing: they reach into the members.
+ *
+ * Functions return 0 or -errno and stop at the first error; client_close()
+ * then takes down what there is.
+ */
+#ifndef E2E_CLIENT_H
+#define E2E_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/e2e/server.h"
+#include "tests/frontend/blk.h"
+#include "tests/frontend/memory.h"
+#include "tests/frontend/session.h"
+#include "tests/frontend/vring.h"
+
+#define CLIENT_MAX_QUEUES   4
+#define CLIENT_QUEUE_SIZE   64
+#define CLIENT_DEPTH	    16
+#define CLIENT_DATA_BYTES   65536
+#define CLIENT_MEMORY_BYTES (32u << 20)
+
+struct client_options {
+	uint64_t refused_features; /* of those a VMM usually accepts */
+	uint64_t refused_protocol;
+	unsigned int nr_queues; /* 0: 1; at most CLIENT_MAX_QUEUES */
+	uint32_t queue_size;	/* 0: CLIENT_QUEUE_SIZE */
+	unsigned int depth;	/* 0: CLIENT_DEPTH */
+	uint32_t data_bytes;	/* 0: CLIENT_DATA_BYTES */
+	uint64_t memory_bytes;	/* 0: CLIENT_MEMORY_BYTES */
+};
+
+struct client {
+	struct fe_memory memory;
+	struct fe_session session;
+	unsigned int nr_queues;
+	struct fe_vring vrings[CLIENT_MAX_QUEUES];
+	struct fe_blk blks[CLIENT_MAX_QUEUES];
+};
+
+/* Connect and negotiate; no memory, no rings. options may be NULL. */
+int client_connect(struct client *client, const struct server *server,
+		   const struct client_options *options);
+
+/* Memory and rings for a session that has negotiated, nothing told yet. */
+int client_prepare(struct client *client, const struct client_options *options);
+
+/* Show the memory and start the rings. */
+int client_start(struct client *client);
+
+/* All three. */
+int client_open(struct client *client, const struct server *server,
+		const struct client_options *options);
+
+/* Harmless for a client of zeroes, or one closed already. */
+void client_close(struct client *client);
+
+/* Write a block, read it back, compare. seed also chooses the place. */
+int client_check_io(struct client *client, unsigned int queue, uint8_t seed);
+
+/* Fill with bytes that depend on seed and place, and compare with them. */
+void client_fill(void *data, size_t bytes, uint64_t seed);
+bool client_filled(const void *data, size_t bytes, uint64_t seed);
+
+/*
+ * Keep depth writes and reads under way on a queue until nr are done.
+ */
+int client_load(struct client *client, unsigned int queue, unsigned int nr);
+
+/*
+ * A fresh client negotiates and does one I/O on queue 0, all within a second.
+ */
+int client_fresh_io(const struct server *server);
+
+/*
+ * What a server holds while one silent front-end is connected; taken when all
+ * sessions before have been cleaned up.
+ */
+struct footprint {
+	int nr_fds;
+	int nr_maps;
+	int64_t rss_bytes;
+};
+
+int client_footprint(const struct server *server, struct footprint *ret);
+
+/* True, or false with a line that says what has grown. */
+bool client_footprint_same(const struct server *server,
+			   const struct footprint *before);
+
+#endif
