@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "tests/unit/disk.h"
+#include "tests/unit/fake_engine.h"
 
 #define PAGE_BYTES 4096
 #define MAX_LINES  64u
@@ -33,7 +34,8 @@ struct driver_options disk_options(const char *image)
 void disk_attach(struct disk *disk, struct driver *driver,
 		 enum engine_kind kind)
 {
-	int error = engine_create(kind, &disk->engine);
+	int error = kind == ENGINE_FAKE ? fake_engine_create(&disk->engine) :
+					  engine_create(kind, &disk->engine);
 
 	assert(!error);
 	disk->driver = driver;

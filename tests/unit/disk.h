@@ -15,6 +15,9 @@
 
 #define DISK_MAX_IOV 4096
 
+/* One more kind, for disk_open() and disk_attach(): fake_engine.h */
+#define ENGINE_FAKE ((enum engine_kind)2)
+
 struct disk {
 	struct driver *driver;
 	struct engine *engine;

@@ -14,7 +14,8 @@
 
 #define MAX_WATCHES 16
 
-struct engine {
+struct fake_engine {
+	struct engine engine;
 	struct list_node started;
 	struct list_node watches;
 	unsigned int nr_under_way;
@@ -23,67 +24,57 @@ struct engine {
 	void *opaque;
 };
 
-int engine_create(enum engine_kind kind, struct engine **ret)
+static struct fake_engine *to_fake(struct engine *engine)
 {
-	struct engine *engine = calloc(1, sizeof(*engine));
-
-	(void)kind;
-	list_init(&engine->started);
-	list_init(&engine->watches);
-	*ret = engine;
-	return 0;
+	return container_of(engine, struct fake_engine, engine);
 }
 
-void engine_destroy(struct engine *engine)
+static void fake_destroy(struct engine *engine)
 {
-	if (!engine)
-		return;
-	assert(list_empty(&engine->started));
-	assert(list_empty(&engine->watches));
-	free(engine);
-}
+	struct fake_engine *fake = to_fake(engine);
 
-const char *engine_name(const struct engine *engine)
-{
-	(void)engine;
-	return "fake";
+	assert(list_empty(&fake->started));
+	assert(list_empty(&fake->watches));
+	free(fake);
 }
 
 void fake_engine_intercept(struct engine *engine, fake_engine_fn fn,
 			   void *opaque)
 {
-	engine->intercept = fn;
-	engine->opaque = opaque;
+	to_fake(engine)->intercept = fn;
+	to_fake(engine)->opaque = opaque;
 }
 
 void fake_engine_limit(struct engine *engine, unsigned int nr_operations)
 {
-	engine->limit = nr_operations;
+	to_fake(engine)->limit = nr_operations;
 }
 
-int engine_submit(struct engine *engine, struct io_op *op)
+static int fake_submit(struct engine *engine, struct io_op *op)
 {
-	if (engine->limit && engine->nr_under_way >= engine->limit)
+	struct fake_engine *fake = to_fake(engine);
+
+	if (fake->limit && fake->nr_under_way >= fake->limit)
 		return -EAGAIN;
-	engine->nr_under_way++;
-	list_append(&engine->started, &op->link);
+	fake->nr_under_way++;
+	list_append(&fake->started, &op->link);
 	return 0;
 }
 
-int engine_watch(struct engine *engine, struct engine_watch *watch)
+static int fake_watch(struct engine *engine, struct engine_watch *watch)
 {
 	watch->removing = false;
-	list_append(&engine->watches, &watch->link);
+	list_append(&to_fake(engine)->watches, &watch->link);
 	return 0;
 }
 
-void engine_unwatch(struct engine *engine, struct engine_watch *watch)
+static void fake_unwatch(struct engine *engine, struct engine_watch *watch)
 {
 	(void)engine;
 	watch->removing = true;
 }
 
-void engine_signal(struct engine *engine, int fd)
+static void fake_signal(struct engine *engine, int fd)
 {
 	uint64_t one = 1;
 
@@ -118,7 +109,7 @@ static int perform(struct io_op *op)
 	return done < 0 ? -errno : (int)done;
 }
 
-static bool run_started(struct engine *engine)
+static bool run_started(struct fake_engine *engine)
 {
 	struct list_node now;
 	struct list_node *node;
@@ -141,7 +132,7 @@ static bool run_started(struct engine *engine)
 	return any;
 }
 
-static void run_watches(struct engine *engine, bool wait)
+static void run_watches(struct fake_engine *engine, bool wait)
 {
 	struct pollfd fds[MAX_WATCHES];
 	struct engine_watch *watches[MAX_WATCHES];
@@ -168,10 +159,34 @@ static void run_watches(struct engine *engine, bool wait)
 			watches[i]->ready(watches[i]);
 }
 
-int engine_turn(struct engine *engine, bool wait)
+static int fake_turn(struct engine *engine, bool wait)
 {
-	bool any = run_started(engine);
+	struct fake_engine *fake = to_fake(engine);
+	bool any = run_started(fake);
 
-	run_watches(engine, wait && !any);
+	run_watches(fake, wait && !any);
+	return 0;
+}
+
+static const struct engine_ops fake_ops = {
+	.name = "fake",
+	.destroy = fake_destroy,
+	.submit = fake_submit,
+	.watch = fake_watch,
+	.unwatch = fake_unwatch,
+	.signal = fake_signal,
+	.turn = fake_turn,
+};
+
+int fake_engine_create(struct engine **ret)
+{
+	struct fake_engine *fake = calloc(1, sizeof(*fake));
+
+	if (!fake)
+		return -ENOMEM;
+	fake->engine.ops = &fake_ops;
+	list_init(&fake->started);
+	list_init(&fake->watches);
+	*ret = &fake->engine;
 	return 0;
 }

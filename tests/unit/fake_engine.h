@@ -4,12 +4,14 @@
  *
  * Operations run inside engine_turn(), in the order in which they were
  * started, with ordinary system calls; a test may look at each before that,
- * and decide its result instead. Linked in the place of the real engines.
+ * and decide its result instead.
  */
 #ifndef TESTS_UNIT_FAKE_ENGINE_H
 #define TESTS_UNIT_FAKE_ENGINE_H
 
 #include "server/engine.h"
+
+int fake_engine_create(struct engine **ret);
 
 /* True: *result is the result, and nothing is done. May edit the operation. */
 typedef bool (*fake_engine_fn)(void *opaque, struct io_op *op, int *result);

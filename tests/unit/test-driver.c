@@ -19,7 +19,7 @@ static struct disk open_null(bool read_only, uint64_t size_bytes)
 	struct disk disk = { 0 };
 
 	assert_int_equal(driver_find("null")->open(&options, &disk.driver), 0);
-	disk_attach(&disk, disk.driver, ENGINE_THREADS);
+	disk_attach(&disk, disk.driver, ENGINE_FAKE);
 	return disk;
 }
 

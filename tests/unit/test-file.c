@@ -40,7 +40,7 @@ static struct disk open_image(const struct driver_options *options)
 {
 	struct disk disk = { 0 };
 
-	assert_int_equal(disk_open(&disk, options, ENGINE_URING), 0);
+	assert_int_equal(disk_open(&disk, options, ENGINE_FAKE), 0);
 	return disk;
 }
 
@@ -51,7 +51,7 @@ static struct disk open_direct(void)
 
 	options.cache = DRIVER_CACHE_NONE;
 	options.cache_given = true;
-	if (disk_open(&disk, &options, ENGINE_URING))
+	if (disk_open(&disk, &options, ENGINE_FAKE))
 		skip();
 	return disk;
 }
@@ -59,7 +59,7 @@ static struct disk open_direct(void)
 static int refused(const struct driver_options *options)
 {
 	struct disk disk = { 0 };
-	int error = disk_open(&disk, options, ENGINE_URING);
+	int error = disk_open(&disk, options, ENGINE_FAKE);
 
 	if (!error)
 		disk_close(&disk);
