@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* file - images are opened with care, and hold what is written to them */
+/* file - an image is opened with care, or refused with a reason */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,8 +17,7 @@
 #include "common/base.h"
 #include "tests/unit/disk.h"
 
-#define MIB	    (UINT64_C(1) << 20)
-#define IMAGE_BYTES (4 * MIB)
+#define IMAGE_BYTES (1u << 20)
 
 static char image[64];
 
@@ -36,23 +36,11 @@ static int remove_image(void **state)
 	return 0;
 }
 
-static struct disk open_image(const struct driver_options *options)
+static struct disk open_disk(const struct driver_options *options)
 {
 	struct disk disk = { 0 };
 
 	assert_int_equal(disk_open(&disk, options, ENGINE_FAKE), 0);
-	return disk;
-}
-
-static struct disk open_direct(void)
-{
-	struct driver_options options = disk_options(image);
-	struct disk disk = { 0 };
-
-	options.cache = DRIVER_CACHE_NONE;
-	options.cache_given = true;
-	if (disk_open(&disk, &options, ENGINE_FAKE))
-		skip();
 	return disk;
 }
 
@@ -66,71 +54,316 @@ static int refused(const struct driver_options *options)
 	return error;
 }
 
-static void expect(struct disk *disk, uint64_t offset_bytes,
-		   const uint8_t *data, size_t bytes)
+static void what_an_image_is_can_be_asked(void **state)
 {
-	uint8_t *found = disk_memory(bytes);
-
-	memset(found, 0xee, bytes);
-	assert_int_equal(disk_do(disk, BLK_READ, offset_bytes, found, bytes),
-			 0);
-	assert_memory_equal(found, data, bytes);
-	free(found);
-}
-
-static void write_and_read_back(struct disk *disk)
-{
-	uint8_t *data = disk_memory(MIB);
-
-	disk_fill(data, 0, MIB, 1);
-	assert_int_equal(disk_do(disk, BLK_WRITE, MIB, data, MIB), 0);
-	expect(disk, MIB, data, MIB);
-	disk_fill(data, 0, 512, 2);
-	assert_int_equal(disk_do(disk, BLK_WRITE, IMAGE_BYTES - 512, data, 512),
-			 0);
-	expect(disk, IMAGE_BYTES - 512, data, 512);
-	assert_int_equal(disk_do(disk, BLK_FLUSH, 0, NULL, 0), 0);
-	free(data);
-}
-
-static void what_is_written_is_read_back(void **state)
-{
-	static const enum driver_cache caches[] = { DRIVER_CACHE_WRITEBACK,
-						    DRIVER_CACHE_WRITETHROUGH };
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	const struct driver_info *info = &disk.driver->info;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(caches); i++) {
-		struct driver_options options = disk_options(image);
-		struct disk disk;
-
-		options.cache = caches[i];
-		disk = open_image(&options);
-		assert_int_equal(disk.driver->info.cache, caches[i]);
-		assert_int_equal(disk.driver->info.size_bytes, IMAGE_BYTES);
-		write_and_read_back(&disk);
-		disk_close(&disk);
-	}
-}
-
-static void without_the_page_cache_as_well(void **state)
-{
-	struct disk disk = open_direct();
-
-	(void)state;
-	assert_int_equal(disk.driver->info.cache, DRIVER_CACHE_NONE);
-	write_and_read_back(&disk);
+	assert_int_equal(info->size_bytes, IMAGE_BYTES);
+	assert_int_equal(info->logical_block_bytes, 512);
+	assert_true(info->physical_block_bytes >= 512);
+	assert_false(info->read_only);
+	assert_int_equal(info->cache, DRIVER_CACHE_WRITEBACK);
+	assert_true(info->can_write_zeroes);
+	assert_null(disk_logged(""));
 	disk_close(&disk);
 }
+
+static void what_is_no_image_is_refused_with_a_sentence(void **state)
+{
+	struct driver_options options = disk_options(NULL);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("name a file or a block device"));
+	disk_listen_to_log();
+	options.image = "";
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("name a file or a block device"));
+	options.image = "no-such-image";
+	assert_int_equal(refused(&options), -ENOENT);
+	assert_non_null(disk_logged("no-such-image does not exist"));
+	options.image = ".";
+	assert_int_equal(refused(&options), -EISDIR);
+	assert_non_null(disk_logged(". is a directory: give a regular file"));
+	options.image = "/dev/zero";
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("is a character device: give a regular"));
+
+	options.image = image;
+	unlink(image);
+	assert_int_equal(mkfifo(image, 0600), 0);
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("is a pipe: give a regular"));
+	unlink(image);
+	strcpy(address.sun_path, image);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)),
+			 0);
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("is a socket: give a regular"));
+}
+
+/* Root may write whatever is not immutable. */
+static bool make_unwritable(bool on)
+{
+	cleanup_close int fd = open(image, O_RDONLY | O_CLOEXEC);
+	int flags = 0;
+
+	if (geteuid())
+		return !chmod(image, on ? 0400 : 0600);
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return false;
+	flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+	return !ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* Behaviour 21 */
+static void an_unwritable_image_is_served_read_only_or_not(void **state)
+{
+	struct driver_options options = disk_options(image);
+	int error_for_writing;
+	int error_for_reading;
+
+	(void)state;
+	if (!make_unwritable(true))
+		skip();
+	error_for_writing = refused(&options);
+	options.read_only = true;
+	error_for_reading = refused(&options);
+	assert_true(make_unwritable(false));
+	assert_true(error_for_writing == -EPERM ||
+		    error_for_writing == -EACCES);
+	assert_non_null(disk_logged("serve it with --read-only"));
+	assert_int_equal(error_for_reading, 0);
+}
+
+/* G-27, behaviour 28 */
+static void a_read_only_disk_does_not_write(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk;
+	uint8_t data[512];
+
+	(void)state;
+	options.read_only = true;
+	disk = open_disk(&options);
+	assert_true(disk.driver->info.read_only);
+	assert_false(disk.driver->info.can_discard);
+	assert_false(disk.driver->info.can_write_zeroes);
+	assert_int_equal(disk_do(&disk, BLK_READ, 0, data, 512), 0);
+	assert_int_equal(disk_do(&disk, BLK_FLUSH, 0, NULL, 0), 0);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, 0, data, 512), -EROFS);
+	assert_int_equal(disk_do(&disk, BLK_DISCARD, 0, NULL, 512), -EROFS);
+	assert_int_equal(disk_do(&disk, BLK_WRITE_ZEROES, 0, NULL, 512),
+			 -EROFS);
+	disk_close(&disk);
+}
+
+/* A file of /proc is a regular one, and has never heard of O_DIRECT. */
+static void the_page_cache_steps_in_where_direct_access_is_refused(void **state)
+{
+	struct driver_options options = disk_options("/proc/version");
+	struct disk disk;
+
+	(void)state;
+	options.read_only = true;
+	options.cache = DRIVER_CACHE_NONE;
+	disk = open_disk(&options);
+	assert_int_equal(disk.driver->info.cache, DRIVER_CACHE_WRITEBACK);
+	assert_int_equal(disk_nr_logged("served through the page cache"), 1);
+	disk_close(&disk);
+
+	options.cache_given = true;
+	assert_int_equal(refused(&options), -EOPNOTSUPP);
+	assert_non_null(disk_logged("use --cache=writeback"));
+}
+
+/* Behaviour 21 */
+static void an_image_that_is_being_written_is_refused(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk first = open_disk(&options);
+	struct disk second = open_disk(&options);
+	const struct driver_ops *ops = first.driver->ops;
+
+	(void)state;
+	/* Both are open: who comes first has it. */
+	assert_int_equal(ops->claim(first.driver), 0);
+	assert_int_equal(ops->claim(second.driver), -EAGAIN);
+	assert_int_equal(refused(&options), -EAGAIN);
+	assert_non_null(disk_logged("is locked by another process: stop it or "
+				    "pass --force-share"));
+	options.read_only = true;
+	assert_int_equal(refused(&options), -EAGAIN);
+	options.force_share = true;
+	assert_int_equal(refused(&options), 0);
+
+	ops->release(first.driver);
+	assert_int_equal(ops->claim(second.driver), 0);
+	assert_int_equal(ops->claim(first.driver), -EAGAIN);
+	disk_close(&second);
+	assert_int_equal(ops->claim(first.driver), 0);
+	disk_close(&first);
+}
+
+static void a_disk_in_use_keeps_its_claim(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	struct disk worker;
+
+	(void)state;
+	assert_int_equal(disk.driver->ops->claim(disk.driver), 0);
+	disk_attach(&worker, disk.driver, ENGINE_FAKE);
+	disk_detach(&worker);
+	assert_int_equal(refused(&options), -EAGAIN);
+	disk_close(&disk);
+}
+
+static void readers_share_an_image(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk first;
+	struct disk second;
+
+	(void)state;
+	options.read_only = true;
+	first = open_disk(&options);
+	second = open_disk(&options);
+	assert_int_equal(first.driver->ops->claim(first.driver), 0);
+	assert_int_equal(second.driver->ops->claim(second.driver), 0);
+	options.read_only = false;
+	assert_int_equal(refused(&options), -EAGAIN);
+	disk_close(&first);
+	disk_close(&second);
+}
+
+/* D-11 */
+static void a_header_that_the_guest_wrote_changes_nothing(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	uint8_t header[512] = "QFI\xfb\0\0\0\3";
+	uint8_t found[512];
+
+	(void)state;
+	assert_int_equal(disk_do(&disk, BLK_WRITE, 0, header, 512), 0);
+	disk_close(&disk);
+	assert_int_equal(refused(&options), -EINVAL);
+	assert_non_null(disk_logged("looks like qcow2; convert it with "
+				    "qemu-img convert -O raw, or pass "
+				    "--format=raw to serve its bytes"));
+	options.raw_given = true;
+	disk = open_disk(&options);
+	assert_int_equal(disk_do(&disk, BLK_READ, 0, found, 512), 0);
+	assert_memory_equal(found, header, 512);
+	assert_int_equal(disk.driver->info.size_bytes, IMAGE_BYTES);
+	disk_close(&disk);
+}
+
+static void check_cut_sector(enum driver_cache cache)
+{
+	struct driver_options options = disk_options(image);
+	uint8_t *data = disk_memory(4096);
+	struct stat status;
+	struct disk disk;
+
+	assert_int_equal(truncate(image, 0), 0);
+	assert_int_equal(truncate(image, 1000), 0);
+	options.cache = cache;
+	disk = open_disk(&options);
+	assert_non_null(disk_logged("not a multiple of 512"));
+	assert_int_equal(disk.driver->info.size_bytes, 1024);
+	disk_fill(data, 0, 1024, 1);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, 0, data, 512), 0);
+	memset(data, 0xee, 1024);
+	assert_int_equal(disk_do(&disk, BLK_READ, 0, data, 1024), 0);
+	for (size_t i = 512; i < 1024; i++)
+		assert_int_equal(data[i], 0);
+	assert_int_equal(stat(image, &status), 0);
+	assert_int_equal(status.st_size, 1000);
+	assert_int_equal(disk_do(&disk, BLK_READ, 1024, data, 512), -EIO);
+	disk_fill(data, 512, 512, 1);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, 512, data, 512), 0);
+	assert_int_equal(stat(image, &status), 0);
+	assert_int_equal(status.st_size, 1024);
+	free(data);
+	disk_close(&disk);
+}
+
+static void a_last_sector_that_is_cut_is_filled_up(void **state)
+{
+	(void)state;
+	check_cut_sector(DRIVER_CACHE_WRITEBACK);
+	check_cut_sector(DRIVER_CACHE_NONE);
+}
+
+static void an_empty_image_is_a_disk_of_nothing(void **state)
+{
+	struct driver_options options = disk_options(image);
+	uint8_t data[512];
+	struct disk disk;
+
+	(void)state;
+	assert_int_equal(truncate(image, 0), 0);
+	disk = open_disk(&options);
+	assert_int_equal(disk.driver->info.size_bytes, 0);
+	assert_non_null(disk_logged("is empty"));
+	assert_int_equal(disk_do(&disk, BLK_READ, 0, data, 512), -EIO);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, 0, data, 512), -EIO);
+	disk_close(&disk);
+}
+
+static void a_new_size_is_learned_when_asked_to(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	struct driver *driver = disk.driver;
+	uint8_t data[512] = { 0 };
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(truncate(image, 2 * IMAGE_BYTES), 0);
+	assert_int_equal(driver->info.size_bytes, IMAGE_BYTES);
+	assert_int_equal(driver->ops->refresh(driver), 0);
+	assert_int_equal(driver->info.size_bytes, 2 * IMAGE_BYTES);
+	assert_int_equal(
+		disk_do(&disk, BLK_WRITE, 2 * IMAGE_BYTES - 512, data, 512), 0);
+
+	/* D-17: what was checked against the old size does not regrow it. */
+	assert_int_equal(truncate(image, IMAGE_BYTES), 0);
+	assert_int_equal(driver->ops->refresh(driver), 0);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, IMAGE_BYTES, data, 512),
+			 -EIO);
+	assert_int_equal(stat(image, &status), 0);
+	assert_int_equal(status.st_size, IMAGE_BYTES);
+	disk_close(&disk);
+}
+
+#define FILE_TEST(function)                                                    \
+	cmocka_unit_test_setup_teardown(function, make_image, remove_image)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_is_written_is_read_back,
-						make_image, remove_image),
-		cmocka_unit_test_setup_teardown(without_the_page_cache_as_well,
-						make_image, remove_image),
+		FILE_TEST(what_an_image_is_can_be_asked),
+		FILE_TEST(what_is_no_image_is_refused_with_a_sentence),
+		FILE_TEST(an_unwritable_image_is_served_read_only_or_not),
+		FILE_TEST(a_read_only_disk_does_not_write),
+		FILE_TEST(
+			the_page_cache_steps_in_where_direct_access_is_refused),
+		FILE_TEST(an_image_that_is_being_written_is_refused),
+		FILE_TEST(a_disk_in_use_keeps_its_claim),
+		FILE_TEST(readers_share_an_image),
+		FILE_TEST(a_header_that_the_guest_wrote_changes_nothing),
+		FILE_TEST(a_last_sector_that_is_cut_is_filled_up),
+		FILE_TEST(an_empty_image_is_a_disk_of_nothing),
+		FILE_TEST(a_new_size_is_learned_when_asked_to),
 	};
 
-	(void)refused;
 	return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

@@ -328,6 +328,7 @@ static void what_runs_for_long_does_not_start_on_a_claimed_image(void **state)
 			   "addr.type=unix,addr.path=%s.socket --blockdev "
 			   "file,node-name=f,filename=%1$s --export "
 			   "nbd,id=e,node-name=f,writable=on" QUIETLY));
+	assert_int_equal(run("rm -f %s.socket"), 0);
 	close(fd);
 }
 
