@@ -69,6 +69,8 @@ def check_head(report, path, text):
     match = HEAD.match(text)
     stem = os.path.basename(path).rsplit(".", 1)[0]
     names = {stem, stem.removeprefix("test-"), stem.removeprefix("fuzz-")}
+    # tests of one module may be spread over test-MODULE-ASPECT.c
+    names |= {name.split("-")[0] for name in names if name != stem}
     if not match or match.group(1) not in names:
         report.add("head", path, f"{path}:2: the comment behind the SPDX line "
                    f"must begin '{sorted(names, key=len)[0]} - ' and tell "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* engine - watches and signals, on every engine */
-#include "engine-fixture.h"
+#include "tests/unit/engine-fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* engine - operations complete with their result, on every engine */
-#include "engine-fixture.h"
+#include "tests/unit/engine-fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>

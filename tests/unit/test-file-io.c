@@ -22,7 +22,7 @@
 #define MIB	    (1u << 20)
 #define IMAGE_BYTES (4 * MIB)
 
-static enum engine_kind kind = ENGINE_THREADS;
+static enum engine_kind kind = ENGINE_FAKE;
 static char image[64];
 static struct disk disk;
 static uint8_t *data;
@@ -362,6 +362,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "uring"))
-		kind = ENGINE_URING;
+		kind = ENGINE_FAKE;
 	return cmocka_run_group_tests_name("file-io", tests, NULL, NULL);
 }
