@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "server/engine.h"
@@ -70,13 +72,30 @@ int engine_turn(struct engine *engine, bool wait)
 }
 
 /*
- * The fd is non-blocking when it arrives, but its flags are shared with the
- * peer who sent it and who may take that back: ask before writing.
+ * An fd is non-blocking when it arrives, but its flags are shared with the
+ * peer who sent it and who may take that back: ask before touching it.
  */
+static bool is_ready(int fd, short events)
+{
+	struct pollfd ready = { .fd = fd, .events = events };
+
+	return poll(&ready, 1, 0) == 1 && (ready.revents & events);
+}
+
 void engine_signal_now(int fd)
 {
-	struct pollfd writable = { .fd = fd, .events = POLLOUT };
-
-	if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT))
+	if (is_ready(fd, POLLOUT))
 		rh_eventfd_signal(fd);
+}
+
+void engine_drain_now(int fd)
+{
+	char sink[4096];
+	struct iovec iov = { sink, sizeof(sink) };
+	ssize_t done = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	/* older kernels' pipes */
+	if (done < 0 && errno == EOPNOTSUPP && is_ready(fd, POLLIN))
+		done = read(fd, sink, sizeof(sink));
+	(void)done;
 }

@@ -45,6 +45,7 @@ struct uring {
 	struct engine engine;
 	struct io_uring ring;
 	bool enabled;
+	bool refused;		/* somebody has to try again in the next turn */
 	unsigned int turn;	/* counts them, up to TURN_MASK */
 	unsigned int full_turn; /* the last one with a full completion queue */
 	unsigned int nr_under_way;
@@ -100,9 +101,10 @@ static struct io_uring_sqe *get_entry(struct uring *uring)
 
 	if (likely(sqe))
 		return sqe;
-	if (enable(uring) < 0 || io_uring_submit(&uring->ring) < 0)
-		return NULL;
-	return io_uring_get_sqe(&uring->ring);
+	if (enable(uring) == 0 && io_uring_submit(&uring->ring) >= 0)
+		sqe = io_uring_get_sqe(&uring->ring);
+	uring->refused = !sqe;
+	return sqe;
 }
 
 static void prepare_read_write(struct io_uring_sqe *sqe, const struct io_op *op)
@@ -484,9 +486,11 @@ static int uring_turn(struct engine *engine, bool wait)
 	if (result < 0)
 		return result;
 	uring->turn = (uring->turn + 1) & TURN_MASK;
-	if (!prepare_turn(uring) || !list_empty(&uring->gone) ||
-	    !list_empty(&uring->finished) || io_uring_cq_ready(&uring->ring))
+	if (!prepare_turn(uring) || uring->refused ||
+	    !list_empty(&uring->gone) || !list_empty(&uring->finished) ||
+	    io_uring_cq_ready(&uring->ring))
 		wait = false;
+	uring->refused = false;
 	result = enter(uring, wait);
 	if (result < 0)
 		return result;

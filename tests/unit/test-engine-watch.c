@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* engine - watches and signals, on every engine */
+/* engine-watch - watches and signals, on every engine */
 #include "tests/unit/engine-fixture.h"
 
 #include <errno.h>
