@@ -10,7 +10,8 @@ RULES = {
     "room": "every source file belongs to a room of the table",
     "include": "every include is one that its room may have",
     "include-form": 'a header is included as "folder/name.h" or '
-                    "<ringhost/name.h>, and no .c file ever",
+                    "<ringhost/name.h>, or in tests by its name alone from "
+                    "its own folder, and no .c file ever",
     "circle": "the table's arrows form no circle",
 }
 
@@ -54,6 +55,8 @@ def check(report, tree, path, table):
         public = name.startswith(PUBLIC)
         if quote == "<" and not public:
             continue
+        if "/" not in name and path.startswith("tests/"):
+            name = path.rsplit("/", 1)[0] + "/" + name
         if name.endswith(".c") or (quote == '"') == public \
                 or "/" not in name or ".." in name:
             report.add("include-form", path,

@@ -25,7 +25,7 @@ def includes(path, line):
 
 
 def lines(count):
-    return "".join(f"int rh_{i};\n" for i in range(count))
+    return "int rh_a;\n" * count
 
 
 def function(parameters, body):
@@ -70,7 +70,8 @@ for path, line in (
         ("server/drivers/file.c", '"server/engine.h"'),
         ("server/driver.c", '"server/drivers/null.h"'),
         ("examples/rng.c", "<ringhost/ringhost.h>"),
-        ("tests/unit/test-chain.c", '"lib/chain.h"')):
+        ("tests/unit/test-chain.c", '"lib/chain.h"'),
+        ("tests/unit/test-chain.c", '"fixture.h"')):
     good("includes", "include", f"{path} may include {line}",
          includes(path, line))
 bad("includes", "room", "a file nobody has heard of",
@@ -117,7 +118,7 @@ for rule, path, code in (
 bad("sizes", "file-lines", "601 lines", "601 lines",
     c_file("lib/a.c", lines(599)))
 good("sizes", "file-lines", "600 lines", c_file("lib/a.c", lines(598)))
-bad("sizes", "public-header-lines", "251 lines", "251 lines",
+bad("sizes", "public-header-lines", "too many", "251 lines",
     c_file("include/ringhost/a.h", lines(249)))
 bad("sizes", "public-headers-lines", "704 lines in four", "704 lines",
     {k: v for n in "abcd"
@@ -153,46 +154,3 @@ bad("sizes", "parameters", "an exception that is not needed",
     "not needed any more", {
         **c_file("lib/a.c", function("int a", "")),
         "tests/style/exceptions.txt": "parameters rh_f a sample\n"})
-
-bad("format", "clang-format", "spaces for a tab", "lib/a.c:4",
-    c_file("lib/a.c", "int rh_f(void)\n{\n        return 0;\n}\n"))
-good("format", "clang-format", "a tab",
-     c_file("lib/a.c", "int rh_f(void)\n{\n\treturn 0;\n}\n"))
-bad("format", "spdx", "a script without", "tests/run.sh:1: SPDX",
-    {**c_file("lib/a.c", "int rh_a;\n"), "tests/run.sh": "#!/bin/sh\n"})
-bad("format", "head", "another file's name", "must begin 'a - '",
-    {"lib/a.c": "/* SPDX-License-Identifier: MIT */\n/* b - x */\nint b;\n"})
-bad("format", "later-marks", "in a comment", "lib/a.c:3",
-    c_file("lib/a.c", "/* TO" "DO: more */\nint rh_a;\n"))
-bad("format", "if-inside", "around a statement", "#if inside a function",
-    c_file("lib/a.c", function("void", "#ifdef A\n\treturn 1;\n#endif\n")))
-good("format", "if-inside", "around a function",
-     c_file("lib/a.c",
-            "#ifdef A\nint rh_f(void)\n{\n\treturn 1;\n}\n#endif\n"))
-bad("format", "trailing-space", "behind a line", "ends in white space",
-    c_file("lib/a.c", "int rh_a; \n"))
-bad("format", "typedef", "of a struct", "no function type",
-    c_file("lib/a.h", "typedef struct a {\n\tint b;\n} a_t;\n"))
-good("format", "typedef", "of a function type",
-     c_file("lib/a.h", "typedef void (*rh_fn)(void *opaque);\n"))
-
-HEADER = c_file("include/ringhost/a.h", "RH_API int rh_a(void);\n")
-LISTED = {"tests/style/symbols.txt": "rh_a\n"}
-EXPORT = '__attribute__((visibility("default"))) '
-LIBRARY = f"{EXPORT}int rh_a(void) {{ return 0; }}\n"
-for rule in ("header-symbols", "shared-symbols", "static-symbols"):
-    good("symbols", rule, "all agree", {**HEADER, **LISTED}, LIBRARY)
-bad("symbols", "header-symbols", "not in the list", "rh_b",
-    {**LISTED, **c_file("include/ringhost/a.h",
-                        "RH_API int rh_a(void);\nRH_API int rh_b(void);\n")},
-    LIBRARY)
-bad("symbols", "shared-symbols", "one is missing", "lists rh_a",
-    {**HEADER, **LISTED}, "int rh_a(void) { return 0; }\n")
-bad("symbols", "shared-symbols", "one too many", "exports rh_c",
-    {**HEADER, **LISTED}, LIBRARY + EXPORT + "int rh_c;\n")
-bad("symbols", "static-symbols", "another name", "defines helper",
-    {**HEADER, **LISTED}, LIBRARY + "int helper;\n")
-bad("symbols", "marked-once", "a declaration without", "rh_b() lacks RH_API",
-    {**LISTED, **c_file("include/ringhost/a.h",
-                        "RH_API int rh_a(void);\nint rh_b(void);\n")},
-    LIBRARY)

@@ -16,9 +16,11 @@ import tempfile
 import unittest.mock
 
 import samples
+import samples_text  # adds to samples.CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ("includes", "hazards", "sizes", "format", "symbols")
+PROGRAMS = ("includes", "hazards", "sizes", "format", "symbols",
+            "docs")
 
 
 def style_file(name):
