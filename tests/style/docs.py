@@ -4,6 +4,7 @@
 Links and paths lead somewhere, and docs/protocol.md says "yes" of exactly the
 messages and bits that the code supports.
 """
+import glob
 import os
 import re
 
@@ -31,18 +32,9 @@ def documents(tree):
 
 
 def exists(tree, path):
-    """path: may end in a star, or leave out the ending of a module."""
-    full = os.path.join(tree.root, path.rstrip("*"))
-    folder, start = os.path.split(full)
-    if not os.path.isdir(folder):
-        return False
-    if not start:
-        return True
-    names = os.listdir(folder)
-    if path.endswith("*"):
-        return any(name.startswith(start) for name in names)
-    return any(name == start or name.rsplit(".", 1)[0] == start
-               for name in names)
+    """path: may hold stars, or leave out the ending of a module."""
+    full = os.path.join(tree.root, path)
+    return any(glob.glob(full + ending) for ending in ("", ".h", ".c"))
 
 
 def check_links(report, tree, path):

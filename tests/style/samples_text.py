@@ -101,4 +101,4 @@ good("docs", "links", "to a file, and to the net",
 bad("docs", "paths", "of no file", "no lib/gone.c",
     tree(more="see `lib/gone.c`"))
 good("docs", "paths", "of a file, a module, files, a folder",
-     tree(more="`lib/wire.h` `lib/message` `lib/hand*` `lib/`"))
+     tree(more="`lib/wire.h` `lib/message` `lib/hand*.c` `lib/`"))
