@@ -140,12 +140,12 @@ void world_destroy(struct world *world)
 	rh_fd_close(&world->memory_fd);
 }
 
-void world_send_message(struct world *world, uint32_t request, uint32_t flags,
-			const void *payload, uint32_t size, int fd)
+static void send_message(struct world *world,
+			 const struct vhost_user_header *header,
+			 const void *payload, int fd)
 {
-	struct vhost_user_header header = { request, 1 | flags, size };
-	struct iovec iov[2] = { { &header, sizeof(header) },
-				{ (void *)payload, size } };
+	struct iovec iov[2] = { { (void *)header, sizeof(*header) },
+				{ (void *)payload, header->size } };
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
 	struct cmsghdr *cmsg;
@@ -160,7 +160,15 @@ void world_send_message(struct world *world, uint32_t request, uint32_t flags,
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
 	}
 	assert_int_equal(sendmsg(world->front_end, &message, 0),
-			 sizeof(header) + size);
+			 sizeof(*header) + header->size);
+}
+
+void world_tell(struct world *world, uint32_t request, const void *payload,
+		uint32_t size, int fd)
+{
+	const struct vhost_user_header header = { request, 1, size };
+
+	send_message(world, &header, payload, fd);
 }
 
 int world_take_reply(struct world *world, uint32_t request, void *payload,
@@ -185,10 +193,12 @@ int world_take_reply(struct world *world, uint32_t request, void *payload,
 uint64_t world_ask(struct world *world, uint32_t request, const void *payload,
 		   uint32_t size, int fd)
 {
+	const struct vhost_user_header header = {
+		request, 1 | VHOST_USER_FLAG_NEED_REPLY, size
+	};
 	uint64_t failed;
 
-	world_send_message(world, request, VHOST_USER_FLAG_NEED_REPLY, payload,
-			   size, fd);
+	send_message(world, &header, payload, fd);
 	world_run(world);
 	assert_int_equal(world_take_reply(world, request, &failed,
 					  sizeof(failed)),
@@ -213,7 +223,7 @@ uint64_t world_get_u64(struct world *world, uint32_t request)
 {
 	uint64_t value;
 
-	world_send_message(world, request, 0, NULL, 0, -1);
+	world_tell(world, request, NULL, 0, -1);
 	world_run(world);
 	assert_int_equal(world_take_reply(world, request, &value,
 					  sizeof(value)),
@@ -227,8 +237,8 @@ void world_negotiate(struct world *world)
 	uint64_t protocol =
 		world_get_u64(world, VHOST_USER_GET_PROTOCOL_FEATURES);
 
-	world_send_message(world, VHOST_USER_SET_PROTOCOL_FEATURES, 0,
-			   &protocol, sizeof(protocol), -1);
+	world_tell(world, VHOST_USER_SET_PROTOCOL_FEATURES, &protocol,
+		   sizeof(protocol), -1);
 	assert_int_equal(
 		world_ask_u64(world, VHOST_USER_SET_FEATURES, features), 0);
 	assert_int_equal(world_ask(world, VHOST_USER_SET_OWNER, NULL, 0, -1),

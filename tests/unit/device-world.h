@@ -48,8 +48,9 @@ void world_run(struct world *world);
 void world_create(struct world *world);
 void world_attach(struct world *world);
 void world_destroy(struct world *world);
-void world_send_message(struct world *world, uint32_t request, uint32_t flags,
-			const void *payload, uint32_t size, int fd);
+/* Without NEED_REPLY. fd: -1 for none. */
+void world_tell(struct world *world, uint32_t request, const void *payload,
+		uint32_t size, int fd);
 /* Returns the size of the reply's payload, or -1 when there is none. */
 int world_take_reply(struct world *world, uint32_t request, void *payload,
 		     size_t most);

@@ -14,8 +14,8 @@ static int get_config(struct world *world, uint32_t offset, uint32_t size,
 	memset(config, 0, sizeof(*config));
 	config->offset = offset;
 	config->size = size;
-	world_send_message(world, VHOST_USER_GET_CONFIG, 0, config,
-			   12 + MIN(size, 256u), -1);
+	world_tell(world, VHOST_USER_GET_CONFIG, config, 12 + MIN(size, 256u),
+		   -1);
 	world_run(world);
 	return world_take_reply(world, VHOST_USER_GET_CONFIG, config,
 				sizeof(*config));

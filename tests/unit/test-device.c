@@ -94,7 +94,7 @@ static void a_refusal_that_cannot_be_told_ends_the_session(void **state)
 	(void)state;
 	world_create(&world);
 	world_attach(&world);
-	world_send_message(&world, 200, 0, NULL, 0, -1);
+	world_tell(&world, 200, NULL, 0, -1);
 	world_run(&world);
 	assert_int_equal(world.nr_disconnected, 1);
 	assert_int_equal(world.last_error, -EPROTO);
@@ -137,9 +137,9 @@ static void a_message_that_needs_quiet_waits_for_it(void **state)
 	(void)state;
 	world_create_running(&world);
 	world.slow = true;
-	world_send_message(&world, VHOST_USER_GET_VRING_BASE, 0, &vring,
-			   sizeof(vring), -1);
-	world_send_message(&world, VHOST_USER_GET_FEATURES, 0, NULL, 0, -1);
+	world_tell(&world, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring),
+		   -1);
+	world_tell(&world, VHOST_USER_GET_FEATURES, NULL, 0, -1);
 	world_run(&world);
 	assert_int_equal(world.nr_stop_asked, 1);
 	assert_int_equal(world_take_reply(&world, 11, &answer, sizeof(answer)),
@@ -237,16 +237,14 @@ static void without_protocol_features_a_queue_starts_enabled(void **state)
 	(void)state;
 	world_create(&world);
 	world_attach(&world);
-	world_send_message(&world, VHOST_USER_SET_FEATURES, 0, &features, 8,
-			   -1);
-	world_send_message(&world, VHOST_USER_SET_MEM_TABLE, 0, &table, 8 + 32,
-			   world.memory_fd);
-	world_send_message(&world, VHOST_USER_SET_VRING_NUM, 0, &vring, 8, -1);
-	world_send_message(&world, VHOST_USER_SET_VRING_ADDR, 0, &addr,
-			   sizeof(addr), -1);
+	world_tell(&world, VHOST_USER_SET_FEATURES, &features, 8, -1);
+	world_tell(&world, VHOST_USER_SET_MEM_TABLE, &table, 8 + 32,
+		   world.memory_fd);
+	world_tell(&world, VHOST_USER_SET_VRING_NUM, &vring, 8, -1);
+	world_tell(&world, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), -1);
 	world_run(&world);
 	assert_int_equal(world.nr_started, 0);
-	world_send_message(&world, VHOST_USER_SET_VRING_KICK, 0, &none, 8, -1);
+	world_tell(&world, VHOST_USER_SET_VRING_KICK, &none, 8, -1);
 	world_run(&world);
 	assert_int_equal(world.nr_started, 1);
 	assert_int_equal(world.nr_disconnected, 0);
@@ -312,7 +310,7 @@ static void a_pause_waits_for_what_runs_and_starts_nothing(void **state)
 	world_give_back(&world);
 	assert_int_equal(world.nr_paused, 1);
 
-	world_send_message(&world, VHOST_USER_GET_FEATURES, 0, NULL, 0, -1);
+	world_tell(&world, VHOST_USER_GET_FEATURES, NULL, 0, -1);
 	assert_false(
 		world_device_ready(&world)); /* nor does it cost anything */
 	assert_int_equal(world.nr_started, 1);
