@@ -100,7 +100,7 @@ static void open_again(enum driver_cache cache)
 	struct driver_options options = disk_options(image);
 
 	options.cache = cache;
-	assert_int_equal(disk_open(&disk, &options, ENGINE_THREADS), 0);
+	assert_int_equal(disk_open(&disk, &options, ENGINE_FAKE), 0);
 	memset(&faults, 0, sizeof(faults));
 	fake_engine_intercept(disk.engine, interfere, NULL);
 }
@@ -291,7 +291,7 @@ static void after_a_failed_sync_no_flush_succeeds(void **state)
 	struct disk other;
 
 	(void)state;
-	disk_attach(&other, disk.driver, ENGINE_THREADS);
+	disk_attach(&other, disk.driver, ENGINE_FAKE);
 	assert_int_equal(flush(), 0);
 	faults.sync_error = -EIO;
 	assert_int_equal(flush(), -EIO);
