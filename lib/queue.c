@@ -445,6 +445,11 @@ unsigned int rh_queue_index(const struct rh_queue *queue)
 	return queue->index;
 }
 
+bool rh_queue_running(const struct rh_queue *queue)
+{
+	return queue->state != RH_QUEUE_STOPPED;
+}
+
 unsigned int rh_queue_size(const struct rh_queue *queue)
 {
 	return queue->split.size;

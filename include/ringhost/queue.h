@@ -148,6 +148,13 @@ RH_API int rh_queue_call_fd(const struct rh_queue *queue);
 /* Which queue of the device this is, from 0. Any thread. Since 0.1. */
 RH_API unsigned int rh_queue_index(const struct rh_queue *queue);
 
+/*
+ * True from queue_start() until the device has the queue back, which is some
+ * rh_device_run() after rh_queue_stopped(). Thread: that of the device, not
+ * the owner's. Since 0.1.
+ */
+RH_API bool rh_queue_running(const struct rh_queue *queue);
+
 /* How many descriptors the driver's ring has. Since 0.1. */
 RH_API unsigned int rh_queue_size(const struct rh_queue *queue);
 
