@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * export - one disk offered on one socket
+ *
+ * The device's operations are forwarded to the room that knows the answer:
+ * virtio_blk for what the guest sees, export_queues.c for what runs where.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "server/export_internal.h"
+#include "server/sizes.h"
+
+static int config_get(void *opaque, uint32_t offset, void *data, uint32_t size)
+{
+	struct export *export = opaque;
+
+	return virtio_blk_config_get(export->blk, offset, data, size);
+}
+
+static int config_set(void *opaque, uint32_t offset, const void *data,
+		      uint32_t size)
+{
+	struct export *export = opaque;
+
+	return virtio_blk_config_set(export->blk, offset, data, size);
+}
+
+static void features_set(void *opaque, uint64_t features)
+{
+	struct export *export = opaque;
+
+	virtio_blk_features_set(export->blk, features);
+}
+
+static void reset(void *opaque)
+{
+	struct export *export = opaque;
+
+	virtio_blk_reset(export->blk);
+}
+
+/* The library has logged how the session ended; this is what it was. */
+static void log_session(struct export *export)
+{
+	const struct blk_counters start = export->session_start;
+	struct blk_counters now;
+
+	virtio_blk_counters(export->blk, &now);
+	export->session_start = now;
+	rh_log_limited(
+		&export->log_limit, RH_LOG_INFO, export->name,
+		"the session had %llu reads (%s), %llu writes (%s), "
+		"%llu flushes, %llu others, %llu errors",
+		(unsigned long long)(now.reads - start.reads),
+		sizes_format(now.read_bytes - start.read_bytes).text,
+		(unsigned long long)(now.writes - start.writes),
+		sizes_format(now.written_bytes - start.written_bytes).text,
+		(unsigned long long)(now.flushes - start.flushes),
+		(unsigned long long)(now.others - start.others),
+		(unsigned long long)(now.errors - start.errors));
+}
+
+static void disconnected(void *opaque, int error)
+{
+	struct export *export = opaque;
+
+	(void)error;
+	log_session(export);
+	virtio_blk_reset(export->blk);
+	export->nr_sessions_ended++;
+}
+
+static const struct rh_device_ops device_ops = {
+	.queue_start = export_queue_start,
+	.queue_stop = export_queue_stop,
+	.config_get = config_get,
+	.config_set = config_set,
+	.features_set = features_set,
+	.reset = reset,
+	.disconnected = disconnected,
+};
+
+static int create_disk(struct export *export,
+		       const struct export_options *options)
+{
+	const struct virtio_blk_options blk_options = {
+		.name = export->name,
+		.serial = options->serial,
+		.block_bytes = options->block_bytes,
+		.read_only = options->driver_options.read_only ||
+			     export->driver->info.read_only,
+		.nr_queues = options->nr_queues,
+		.queue_size = options->queue_size,
+	};
+	struct rh_device_config config = {
+		.name = export->name,
+		.ops = &device_ops,
+		.opaque = export,
+		.nr_queues = options->nr_queues,
+		.max_queue_size = options->queue_size,
+		.flags = RH_DEVICE_BAD_CHAINS,
+	};
+	int error;
+
+	error = virtio_blk_create(&blk_options, export->driver, &export->blk);
+	if (error)
+		return error;
+	config.features = virtio_blk_features(export->blk);
+	config.config_bytes = virtio_blk_config_bytes(export->blk);
+	error = rh_device_create(&config, &export->device);
+	if (error)
+		rh_log(RH_LOG_ERROR, export->name, "cannot make a device: %s",
+		       strerror(-error));
+	return error;
+}
+
+static int watch(struct export *export, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	if (fd < 0)
+		return -errno; /* of what made it */
+	return epoll_ctl(export->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ?
+		       -errno :
+		       0;
+}
+
+static int create_fds(struct export *export)
+{
+	int error = 0;
+
+	export->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (export->epoll_fd < 0)
+		error = -errno;
+	if (!error) {
+		export->timer_fd = timerfd_create(CLOCK_MONOTONIC,
+						  TFD_CLOEXEC | TFD_NONBLOCK);
+		error = watch(export, export->timer_fd);
+	}
+	if (!error)
+		error = watch(export, rh_device_fd(export->device));
+	if (error)
+		rh_log(RH_LOG_ERROR, export->name,
+		       "cannot set up a file descriptor: %s", strerror(-error));
+	return error;
+}
+
+static struct export *allocate(const struct export_options *options,
+			       struct worker **workers, unsigned int nr_workers)
+{
+	struct export *export =
+		calloc(1, sizeof(*export) + options->nr_queues *
+						    sizeof(export->queues[0]));
+
+	if (!export)
+		return NULL;
+	export->epoll_fd = -1;
+	export->timer_fd = -1;
+	export->nr_queues = options->nr_queues;
+	export->nr_workers = nr_workers;
+	export->name = strdup(options->name);
+	export->workers = calloc(nr_workers, sizeof(*workers));
+	if (!export->name || !export->workers) {
+		export_destroy(export);
+		return NULL;
+	}
+	memcpy(export->workers, workers, nr_workers * sizeof(*workers));
+	return export;
+}
+
+int export_create(const struct export_options *options, struct worker **workers,
+		  unsigned int nr_workers, struct export **ret)
+{
+	struct export *export = allocate(options, workers, nr_workers);
+	int error;
+
+	if (!export) {
+		rh_log(RH_LOG_ERROR, options->name, "out of memory");
+		return -ENOMEM;
+	}
+	error = options->driver->open(&options->driver_options,
+				      &export->driver);
+	if (!error)
+		error = create_disk(export, options);
+	if (!error)
+		error = create_fds(export);
+	if (error) {
+		export_destroy(export);
+		return error;
+	}
+	export->block_bytes = options->block_bytes ?
+				      options->block_bytes :
+				      export->driver->info.logical_block_bytes;
+	*ret = export;
+	return 0;
+}
+
+void export_destroy(struct export *export)
+{
+	if (!export)
+		return;
+	rh_device_destroy(export->device);
+	virtio_blk_destroy(export->blk);
+	if (export->driver)
+		export->driver->ops->close(export->driver);
+	rh_fd_close(&export->timer_fd);
+	rh_fd_close(&export->epoll_fd);
+	free(export->workers);
+	free(export->name);
+	free(export);
+}
+
+int export_serve(struct export *export, int fd, bool listening)
+{
+	return listening ? rh_device_listen(export->device, fd) :
+			   rh_device_connect(export->device, fd);
+}
+
+int export_fd(const struct export *export)
+{
+	return export->epoll_fd;
+}
+
+int export_run(struct export *export)
+{
+	uint64_t nr_expired;
+	int error;
+
+	if (read(export->timer_fd, &nr_expired, sizeof(nr_expired)) > 0)
+		export_retry_claim(export);
+	error = rh_device_run(export->device);
+	export_release_if_idle(export);
+	return error;
+}
+
+void export_stop(struct export *export)
+{
+	rh_device_stop(export->device);
+	export_release_if_idle(export);
+}
+
+bool export_finished(const struct export *export)
+{
+	return rh_device_finished(export->device);
+}
+
+unsigned int export_nr_sessions_ended(const struct export *export)
+{
+	return export->nr_sessions_ended;
+}
+
+int export_resize(struct export *export)
+{
+	struct driver *driver = export->driver;
+	uint64_t old_bytes = driver->info.size_bytes;
+	int outcome = driver->ops->refresh ? driver->ops->refresh(driver) : 0;
+
+	if (outcome < 0) {
+		rh_log(RH_LOG_ERROR, export->name,
+		       "cannot learn the image's size: %s", strerror(-outcome));
+		return outcome;
+	}
+	if (driver->info.size_bytes == old_bytes) {
+		rh_log(RH_LOG_INFO, export->name, "the image still has %s",
+		       sizes_format(old_bytes).text);
+		return 0;
+	}
+	virtio_blk_resize(export->blk);
+	outcome = rh_device_config_changed(export->device);
+	rh_log(RH_LOG_INFO, export->name, "the image has %s now, it had %s; %s",
+	       sizes_format(driver->info.size_bytes).text,
+	       sizes_format(old_bytes).text,
+	       outcome > 0 ? "the guest was told" :
+			     "no guest was there to tell");
+	return outcome < 0 ? outcome : 0;
+}
+
+const struct driver_info *export_info(const struct export *export)
+{
+	return &export->driver->info;
+}
+
+uint64_t export_block_bytes(const struct export *export)
+{
+	return export->block_bytes;
+}

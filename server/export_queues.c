@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * export_queues - which worker runs a queue, and whose the image is meanwhile
+ *
+ * A queue goes to the worker with the fewest. It may only run while the image
+ * is claimed: when another process holds it, as the source of a live
+ * migration does for a moment, the queue is held back and the claim is tried
+ * again at intervals, for a bounded time. A guest that got its disk later
+ * than that would go on with a file system that somebody else has changed
+ * meanwhile, so it does not get it.
+ *
+ * The image is released when the device has done what it can and no queue
+ * runs, not inside queue_stop(): a queue that is stopped for a change of guest
+ * memory is running again by then, and must not lose the image in between.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+
+#include "common/base.h"
+#include "server/export_internal.h"
+
+#define CLAIM_INTERVAL_MSEC 100
+#define CLAIM_WAIT_SECONDS  5
+#define MAX_CLAIM_RETRIES   (CLAIM_WAIT_SECONDS * 1000 / CLAIM_INTERVAL_MSEC)
+
+static void set_timer(struct export *export, unsigned int interval_msec)
+{
+	const struct timespec interval = { .tv_nsec =
+						   interval_msec * 1000000L };
+	const struct itimerspec spec = { interval, interval };
+	int outcome = timerfd_settime(export->timer_fd, 0, &spec, NULL);
+
+	assert(outcome == 0);
+}
+
+static void set_claim(struct export *export, enum claim_state claim)
+{
+	static const unsigned int may_come_from[] = {
+		[UNCLAIMED] = 1u << WAITING | 1u << REFUSED | 1u << CLAIMED,
+		[WAITING] = 1u << UNCLAIMED | 1u << REFUSED,
+		[REFUSED] = 1u << WAITING,
+		[CLAIMED] = 1u << UNCLAIMED | 1u << WAITING | 1u << REFUSED,
+	};
+
+	assert(may_come_from[claim] & (1u << export->claim));
+	if ((export->claim == WAITING) != (claim == WAITING))
+		set_timer(export, claim == WAITING ? CLAIM_INTERVAL_MSEC : 0);
+	export->claim = claim;
+}
+
+static struct worker *least_loaded_worker(const struct export *export)
+{
+	struct worker *best = export->workers[0];
+
+	for (unsigned int i = 1; i < export->nr_workers; i++) {
+		if (worker_nr_queues(export->workers[i]) <
+		    worker_nr_queues(best))
+			best = export->workers[i];
+	}
+	return best;
+}
+
+static int hand_over(struct export *export, struct export_queue *entry)
+{
+	struct worker *worker = least_loaded_worker(export);
+	int error = worker_queue_start(worker, entry->queue, export->blk,
+				       export->driver);
+
+	if (error) {
+		rh_log(RH_LOG_ERROR, export->name,
+		       "queue %u cannot be served: %s",
+		       rh_queue_index(entry->queue), strerror(-error));
+		return error;
+	}
+	entry->worker = worker;
+	entry->state = QUEUE_WORKING;
+	return 0;
+}
+
+static void hand_over_held_queues(struct export *export)
+{
+	for (unsigned int i = 0; i < export->nr_queues; i++) {
+		if (export->queues[i].state == QUEUE_HELD)
+			hand_over(export, &export->queues[i]);
+	}
+}
+
+/* Returns 0 when the image is ours, -EAGAIN when to wait, or -errno. */
+static int try_claim(struct export *export)
+{
+	const struct driver_ops *ops = export->driver->ops;
+	int error;
+
+	if (export->claim == CLAIMED)
+		return 0;
+	error = ops->claim ? ops->claim(export->driver) : 0;
+	if (error)
+		return error;
+	if (export->claim == WAITING)
+		rh_log(RH_LOG_INFO, export->name, "the image is free now");
+	set_claim(export, CLAIMED);
+	return 0;
+}
+
+static void begin_to_wait(struct export *export)
+{
+	if (export->claim == WAITING)
+		return;
+	rh_log(RH_LOG_INFO, export->name,
+	       "another process holds the image: the guest waits for it, at "
+	       "most %d seconds",
+	       CLAIM_WAIT_SECONDS);
+	export->nr_claim_retries = 0;
+	set_claim(export, WAITING);
+}
+
+void export_retry_claim(struct export *export)
+{
+	int error;
+
+	if (export->claim != WAITING)
+		return;
+	error = try_claim(export);
+	if (!error) {
+		hand_over_held_queues(export);
+		return;
+	}
+	export->nr_claim_retries++;
+	if (error == -EAGAIN && export->nr_claim_retries < MAX_CLAIM_RETRIES)
+		return;
+	rh_log(RH_LOG_ERROR, export->name,
+	       "another process has held the image for %d seconds, so this "
+	       "guest does not get its disk: end that process, then restart "
+	       "the VM; or pass --force-share if both may use the image",
+	       CLAIM_WAIT_SECONDS);
+	set_claim(export, REFUSED);
+}
+
+static bool any_queue_runs(const struct export *export)
+{
+	for (unsigned int i = 0; i < export->nr_queues; i++) {
+		if (export->queues[i].queue &&
+		    rh_queue_running(export->queues[i].queue))
+			return true;
+	}
+	return false;
+}
+
+void export_release_if_idle(struct export *export)
+{
+	const struct driver_ops *ops = export->driver->ops;
+
+	if (export->claim == UNCLAIMED || any_queue_runs(export))
+		return;
+	if (export->claim == CLAIMED && ops->release)
+		ops->release(export->driver);
+	set_claim(export, UNCLAIMED);
+}
+
+int export_queue_start(void *opaque, struct rh_queue *queue)
+{
+	struct export *export = opaque;
+	struct export_queue *entry = &export->queues[rh_queue_index(queue)];
+	int error;
+
+	entry->queue = queue;
+	error = try_claim(export);
+	if (error == -EAGAIN) {
+		entry->state = QUEUE_HELD;
+		begin_to_wait(export);
+		return 0;
+	}
+	if (error)
+		return error;
+	hand_over_held_queues(export);
+	return hand_over(export, entry);
+}
+
+void export_queue_stop(void *opaque, struct rh_queue *queue)
+{
+	struct export *export = opaque;
+	struct export_queue *entry = &export->queues[rh_queue_index(queue)];
+	bool held = entry->state == QUEUE_HELD;
+
+	entry->state = QUEUE_IDLE;
+	if (held)
+		rh_queue_stopped(queue);
+	else
+		worker_queue_stop(entry->worker, queue);
+}
