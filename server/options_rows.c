@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options_rows - each option's name, its value, and where it goes
+ *
+ * A take function checks one value by itself and stores it; it knows nothing
+ * of other options.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/log.h"
+#include "server/options_rows.h"
+#include "server/sizes.h"
+
+#define TAG		   "ringhost"
+#define SECTOR_BYTES	   512
+#define FIRST_INHERITED_FD 3
+
+static int refuse(const struct parser *parser, const char *takes)
+{
+	rh_log(RH_LOG_ERROR, TAG, "--%s=%s is refused: it takes %s",
+	       parser->row->name, parser->value, takes);
+	return -EINVAL;
+}
+
+/* Digits only: no sign, no space. Returns 0 or -EINVAL, not logged. */
+static int parse_number(const char *text, int base, uint64_t *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	*ret = strtoull(text, &end, base);
+	return errno || *end ? -EINVAL : 0;
+}
+
+static int take_number(const struct parser *parser, unsigned int min,
+		       unsigned int max, unsigned int *ret)
+{
+	char takes[64];
+	uint64_t number;
+
+	if (parse_number(parser->value, 10, &number) < 0 || number < min ||
+	    number > max) {
+		snprintf(takes, sizeof(takes), "a number from %u to %u", min,
+			 max);
+		return refuse(parser, takes);
+	}
+	*ret = (unsigned int)number;
+	return 0;
+}
+
+static int take_text(const struct parser *parser, const char **ret)
+{
+	if (!*parser->value)
+		return refuse(parser, "a text that is not empty");
+	*ret = parser->value;
+	return 0;
+}
+
+static int take_aio(struct parser *parser)
+{
+	struct server_options *server = &parser->options->server;
+
+	if (!strcmp(parser->value, "io_uring"))
+		server->engine = ENGINE_URING;
+	else if (!strcmp(parser->value, "threads"))
+		server->engine = ENGINE_THREADS;
+	else
+		return refuse(parser, "io_uring or threads");
+	server->engine_given = true;
+	return 0;
+}
+
+int options_take_image(struct parser *parser)
+{
+	struct options *options = parser->options;
+
+	if (options->image) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "two images are given, %s and %s: start one ringhost "
+		       "for each",
+		       options->image, parser->value);
+		return -EINVAL;
+	}
+	return take_text(parser, &options->image);
+}
+
+static int take_block_size(struct parser *parser)
+{
+	uint64_t bytes;
+
+	if (sizes_parse(parser->value, &bytes) < 0 ||
+	    !virtio_blk_block_bytes_valid(bytes))
+		return refuse(parser, "a power of two from 512 to 2M");
+	parser->options->server.export.block_bytes = bytes;
+	return 0;
+}
+
+static int take_cache(struct parser *parser)
+{
+	struct driver_options *driver =
+		&parser->options->server.export.driver_options;
+
+	if (!strcmp(parser->value, "none"))
+		driver->cache = DRIVER_CACHE_NONE;
+	else if (!strcmp(parser->value, "writeback"))
+		driver->cache = DRIVER_CACHE_WRITEBACK;
+	else if (!strcmp(parser->value, "writethrough"))
+		driver->cache = DRIVER_CACHE_WRITETHROUGH;
+	else
+		return refuse(parser, "none, writeback or writethrough");
+	driver->cache_given = true;
+	return 0;
+}
+
+static int take_driver(struct parser *parser)
+{
+	const struct driver_ops *driver = driver_find(parser->value);
+
+	if (!driver)
+		return refuse(parser, "file or null");
+	parser->options->server.export.driver = driver;
+	return 0;
+}
+
+static int take_exit_on_disconnect(struct parser *parser)
+{
+	parser->options->server.exit_on_disconnect = true;
+	return 0;
+}
+
+static int take_fd(struct parser *parser)
+{
+	unsigned int fd;
+	int error = take_number(parser, FIRST_INHERITED_FD, INT_MAX, &fd);
+
+	if (!error)
+		parser->options->fd = (int)fd;
+	return error;
+}
+
+static int take_force_share(struct parser *parser)
+{
+	parser->options->server.export.driver_options.force_share = true;
+	return 0;
+}
+
+static int take_format(struct parser *parser)
+{
+	if (strcmp(parser->value, "raw"))
+		return refuse(parser,
+			      "raw; convert other formats with qemu-img "
+			      "convert -O raw");
+	parser->options->server.export.driver_options.raw_given = true;
+	return 0;
+}
+
+static int take_help(struct parser *parser)
+{
+	parser->options->command = OPTIONS_HELP;
+	return 0;
+}
+
+static int take_num_queues(struct parser *parser)
+{
+	return take_number(parser, 1, OPTIONS_MAX_QUEUES,
+			   &parser->options->server.export.nr_queues);
+}
+
+static int take_print_capabilities(struct parser *parser)
+{
+	parser->options->command = OPTIONS_CAPABILITIES;
+	return 0;
+}
+
+static int take_queue_size(struct parser *parser)
+{
+	char takes[64];
+	uint64_t size;
+
+	if (parse_number(parser->value, 10, &size) < 0 ||
+	    !is_power_of_2(size) || size < OPTIONS_MIN_QUEUE_SIZE ||
+	    size > OPTIONS_MAX_QUEUE_SIZE) {
+		snprintf(takes, sizeof(takes), "a power of two from %d to %d",
+			 OPTIONS_MIN_QUEUE_SIZE, OPTIONS_MAX_QUEUE_SIZE);
+		return refuse(parser, takes);
+	}
+	parser->options->server.export.queue_size = (unsigned int)size;
+	return 0;
+}
+
+static int take_quiet(struct parser *parser)
+{
+	parser->options->verbosity = -1;
+	return 0;
+}
+
+static int take_read_only(struct parser *parser)
+{
+	parser->options->server.export.driver_options.read_only = true;
+	return 0;
+}
+
+static int take_serial(struct parser *parser)
+{
+	char takes[64];
+
+	if (!*parser->value || strlen(parser->value) > BLK_SERIAL_BYTES) {
+		snprintf(takes, sizeof(takes), "1 to %d bytes of text",
+			 BLK_SERIAL_BYTES);
+		return refuse(parser, takes);
+	}
+	parser->options->server.export.serial = parser->value;
+	return 0;
+}
+
+static int take_size(struct parser *parser)
+{
+	uint64_t bytes;
+
+	if (sizes_parse(parser->value, &bytes) < 0 || bytes == 0 ||
+	    bytes > INT64_MAX || !is_aligned(bytes, SECTOR_BYTES))
+		return refuse(parser,
+			      "a size such as 512M or 10G, a multiple of 512 "
+			      "bytes");
+	parser->options->server.export.driver_options.size_bytes = bytes;
+	return 0;
+}
+
+static int take_socket_group(struct parser *parser)
+{
+	const struct group *group = getgrnam(parser->value);
+	uint64_t number;
+
+	if (group)
+		number = group->gr_gid;
+	else if (parse_number(parser->value, 10, &number) < 0 ||
+		 number >= (gid_t)-1)
+		return refuse(parser,
+			      "a group of this host (getent group), or its "
+			      "number");
+	parser->options->socket_gid = (gid_t)number;
+	return 0;
+}
+
+static int take_socket_mode(struct parser *parser)
+{
+	uint64_t mode;
+
+	if (parse_number(parser->value, 8, &mode) < 0 || mode > 0777)
+		return refuse(parser, "octal permissions from 0 to 0777");
+	parser->options->socket_mode = (mode_t)mode;
+	return 0;
+}
+
+static int take_socket_path(struct parser *parser)
+{
+	return take_text(parser, &parser->options->socket_path);
+}
+
+static int take_threads(struct parser *parser)
+{
+	return take_number(parser, 1, OPTIONS_MAX_THREADS,
+			   &parser->options->server.nr_workers);
+}
+
+static int take_verbose(struct parser *parser)
+{
+	parser->options->verbosity++;
+	return 0;
+}
+
+static int take_version(struct parser *parser)
+{
+	parser->options->command = OPTIONS_VERSION;
+	return 0;
+}
+
+const struct row options_rows[NR_ROWS] = {
+	[ROW_AIO] = { "aio", take_aio, true },
+	[ROW_BLK_FILE] = { "blk-file", options_take_image, true },
+	[ROW_BLOCK_SIZE] = { "block-size", take_block_size, true },
+	[ROW_CACHE] = { "cache", take_cache, true },
+	[ROW_DRIVER] = { "driver", take_driver, true },
+	[ROW_EXIT_ON_DISCONNECT] = { "exit-on-disconnect",
+				     take_exit_on_disconnect },
+	[ROW_FD] = { "fd", take_fd, true },
+	[ROW_FORCE_SHARE] = { "force-share", take_force_share },
+	[ROW_FORMAT] = { "format", take_format, true },
+	[ROW_HELP] = { "help", take_help, false, 'h' },
+	[ROW_NUM_QUEUES] = { "num-queues", take_num_queues, true },
+	[ROW_PRINT_CAPABILITIES] = { "print-capabilities",
+				     take_print_capabilities },
+	[ROW_QUEUE_SIZE] = { "queue-size", take_queue_size, true },
+	[ROW_QUIET] = { "quiet", take_quiet, false, 'q' },
+	[ROW_READ_ONLY] = { "read-only", take_read_only },
+	[ROW_SERIAL] = { "serial", take_serial, true },
+	[ROW_SIZE] = { "size", take_size, true },
+	[ROW_SOCKET_GROUP] = { "socket-group", take_socket_group, true },
+	[ROW_SOCKET_MODE] = { "socket-mode", take_socket_mode, true },
+	[ROW_SOCKET_PATH] = { "socket-path", take_socket_path, true },
+	[ROW_THREADS] = { "threads", take_threads, true },
+	[ROW_VERBOSE] = { "verbose", take_verbose, false, 'v' },
+	[ROW_VERSION] = { "version", take_version, false, 'V' },
+};

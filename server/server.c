@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server - the export, its workers, signals, and the order of the shutdown
+ *
+ * Signals arrive through a signalfd, so that the loop is one poll(2) and no
+ * handler runs anywhere. Order at the end: the listener goes, the session's
+ * queues drain, then the socket's path, the export and at last the workers,
+ * which no queue needs any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <ringhost/socket.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/server.h"
+
+#define TAG "ringhost"
+
+struct server {
+	struct server_options options;
+	struct worker **workers;
+	unsigned int nr_workers; /* that exist */
+	struct export *export;
+	const char *socket_path; /* not owned; NULL: no path to remove */
+	int signal_fd;
+	bool stopping;
+};
+
+static int block_signals(int *ret)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1,
+				       SIGCHLD };
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
+	return 0;
+}
+
+/* A front-end may send 509 memory regions and 3 fds for each queue. */
+static void allow_many_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int create_worker(struct server *server, enum engine_kind kind)
+{
+	char name[32];
+	int error;
+
+	snprintf(name, sizeof(name), "%s/w%u", server->options.export.name,
+		 server->nr_workers);
+	error = worker_create(name, kind, &server->workers[server->nr_workers]);
+	if (!error)
+		server->nr_workers++;
+	return error;
+}
+
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -ENOSYS || error == -ENOMEM ||
+	       error == -EACCES;
+}
+
+/* The first worker shows whether this host allows io_uring. */
+static int create_first_worker(struct server *server, enum engine_kind *kind)
+{
+	int error = create_worker(server, *kind);
+
+	if (!error || *kind != ENGINE_URING || !is_refusal(error))
+		return error;
+	if (server->options.engine_given) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "this host does not allow io_uring (%s): see "
+		       "/proc/sys/kernel/io_uring_disabled and the "
+		       "container's seccomp profile, or pass --aio=threads",
+		       strerror(-error));
+		return error;
+	}
+	rh_log(RH_LOG_WARNING, TAG,
+	       "this host does not allow io_uring (%s): a pool of threads does "
+	       "the I/O instead, more slowly",
+	       strerror(-error));
+	*kind = ENGINE_THREADS;
+	return create_worker(server, *kind);
+}
+
+static int create_workers(struct server *server)
+{
+	unsigned int nr_workers = server->options.nr_workers;
+	enum engine_kind kind = server->options.engine;
+	int error;
+
+	server->workers = calloc(nr_workers, sizeof(*server->workers));
+	if (!server->workers)
+		return -ENOMEM;
+	error = create_first_worker(server, &kind);
+	while (!error && server->nr_workers < nr_workers)
+		error = create_worker(server, kind);
+	if (error && !is_refusal(error))
+		rh_log(RH_LOG_ERROR, TAG, "cannot start worker %u of %u: %s",
+		       server->nr_workers + 1, nr_workers, strerror(-error));
+	return error;
+}
+
+int server_create(const struct server_options *options, struct server **ret)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	int error;
+
+	if (!server)
+		return -ENOMEM;
+	server->options = *options;
+	server->signal_fd = -1;
+	allow_many_fds();
+	error = block_signals(&server->signal_fd);
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot receive signals: %s",
+		       strerror(-error));
+	if (!error)
+		error = create_workers(server);
+	if (!error)
+		error = export_create(&options->export, server->workers,
+				      server->nr_workers, &server->export);
+	if (error) {
+		server_destroy(server);
+		return error;
+	}
+	*ret = server;
+	return 0;
+}
+
+static void remove_socket(struct server *server)
+{
+	if (server->socket_path)
+		rh_socket_unlink(server->socket_path);
+	server->socket_path = NULL;
+}
+
+void server_destroy(struct server *server)
+{
+	if (!server)
+		return;
+	if (server->export)
+		export_stop(server->export);
+	export_destroy(server->export);
+	remove_socket(server);
+	for (unsigned int i = 0; i < server->nr_workers; i++)
+		worker_destroy(server->workers[i]);
+	free(server->workers);
+	rh_fd_close(&server->signal_fd);
+	free(server);
+}
+
+static void log_listen_error(const char *path, int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		rh_log(RH_LOG_ERROR, TAG,
+		       "another process listens on %s: stop it, or choose "
+		       "another path with --socket-path",
+		       path);
+		break;
+	case -EEXIST:
+		rh_log(RH_LOG_ERROR, TAG,
+		       "%s exists and is not a socket, so it is left alone: "
+		       "choose another path with --socket-path",
+		       path);
+		break;
+	case -ENAMETOOLONG:
+		rh_log(RH_LOG_ERROR, TAG,
+		       "%s is too long for a socket, which has 107 bytes: "
+		       "choose another path with --socket-path",
+		       path);
+		break;
+	default:
+		rh_log(RH_LOG_ERROR, TAG,
+		       "cannot listen on %s: %s; another path can be given "
+		       "with --socket-path",
+		       path, strerror(-error));
+	}
+}
+
+static int serve_fd(struct server *server, int fd, bool listening)
+{
+	int error = export_serve(server->export, fd, listening);
+
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot serve on fd %d: %s", fd,
+		       strerror(-error));
+	return error;
+}
+
+int server_listen(struct server *server, const char *path, mode_t mode,
+		  gid_t gid)
+{
+	int fd;
+	int error = rh_socket_listen(path, mode, gid, &fd);
+
+	if (error) {
+		log_listen_error(path, error);
+		return error;
+	}
+	server->socket_path = path;
+	error = serve_fd(server, fd, true);
+	if (error)
+		rh_fd_close(&fd);
+	return error;
+}
+
+int server_adopt(struct server *server, int fd)
+{
+	int kind = rh_socket_is_listening(fd);
+
+	if (kind < 0) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--fd=%d is no UNIX stream socket (%s): pass one that "
+		       "listens or is connected",
+		       fd, strerror(-kind));
+		return kind;
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return serve_fd(server, fd, kind > 0);
+}
+
+int server_connect(struct server *server, int fd)
+{
+	return serve_fd(server, fd, false);
+}
+
+void server_stop(struct server *server)
+{
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	export_stop(server->export);
+}
+
+static void take_signal(struct server *server,
+			const struct signalfd_siginfo *info)
+{
+	switch (info->ssi_signo) {
+	case SIGUSR1:
+		export_resize(server->export);
+		break;
+	case SIGTERM:
+	case SIGINT:
+	case SIGHUP:
+		rh_log(RH_LOG_INFO, TAG,
+		       "signal %u: finishing what is under way",
+		       info->ssi_signo);
+		server_stop(server);
+		break;
+	}
+}
+
+static void take_signals(struct server *server, struct server_watch *watch)
+{
+	struct signalfd_siginfo info;
+
+	while (read(server->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (!watch || !watch->signal(watch, &info))
+			take_signal(server, &info);
+	}
+}
+
+static bool is_done(const struct server *server,
+		    const struct server_watch *watch)
+{
+	return export_finished(server->export) && !(watch && watch->busy);
+}
+
+static bool has_served_enough(const struct server *server)
+{
+	return server->options.exit_on_disconnect &&
+	       export_nr_sessions_ended(server->export) > 0;
+}
+
+int server_run(struct server *server, struct server_watch *watch)
+{
+	struct pollfd fds[] = {
+		{ .fd = server->signal_fd, .events = POLLIN },
+		{ .fd = export_fd(server->export), .events = POLLIN },
+	};
+	int error = 0;
+
+	while (!is_done(server, watch)) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return -errno;
+		take_signals(server, watch);
+		error = export_run(server->export);
+		if (error || has_served_enough(server))
+			server_stop(server);
+	}
+	return error;
+}
+
+const char *server_engine_name(const struct server *server)
+{
+	return worker_engine_name(server->workers[0]);
+}
+
+const struct driver_info *server_disk(const struct server *server)
+{
+	return export_info(server->export);
+}
