@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main - from argv to an exit code
+ *
+ * Exit codes: 0 when all went well, also after SIGTERM with a client
+ * connected; 1 for a failure and 2 for a wrong command line, each after one
+ * sentence on stderr; that of the command for `run`.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <ringhost/log.h>
+#include <ringhost/version.h>
+
+#include "common/base.h"
+#include "common/log.h"
+#include "server/hints.h"
+#include "server/options.h"
+#include "server/run.h"
+
+#define TAG	   "ringhost"
+#define EXIT_USAGE 2
+
+static const char help_text[] =
+	"ringhost gives a disk image to a virtual machine, over vhost-user-blk.\n"
+	"\n"
+	"  ringhost [serve] [OPTIONS] IMAGE           serve it on a socket\n"
+	"  ringhost run [OPTIONS] IMAGE -- qemu-system-x86_64 ...\n"
+	"                                             start a VM with it as a disk\n"
+	"  ringhost help                              this text\n"
+	"\n"
+	"IMAGE is a raw image file or a block device. While it is served, ringhost\n"
+	"prints what to add to QEMU, libvirt or cloud-hypervisor.\n"
+	"\n"
+	"The socket\n"
+	"  --socket-path=PATH     where to listen (default: ./NAME-OF-IMAGE.sock)\n"
+	"  --socket-mode=MODE     its permissions (default: 0660)\n"
+	"  --socket-group=GROUP   its group, by name or number\n"
+	"  --fd=N                 serve on this inherited socket, which listens or is\n"
+	"                         connected\n"
+	"  --exit-on-disconnect   end with the first client\n"
+	"\n"
+	"The image\n"
+	"  --blk-file=IMAGE       the image, as an option\n"
+	"  --read-only            let the guest read only\n"
+	"  --format=raw           serve it raw, whatever it looks like\n"
+	"  --cache=MODE           none: past the host's page cache (default);\n"
+	"                         writeback: through it; writethrough: through it,\n"
+	"                         each write durable when it completes\n"
+	"  --force-share          take no lock on the image\n"
+	"  --driver=null          no image: a disk that forgets, of --size=SIZE\n"
+	"\n"
+	"The disk, as the guest sees it\n"
+	"  --num-queues=N         at most so many queues, 1 to 256 (default: 16, or\n"
+	"                         the number of CPUs if there are more)\n"
+	"  --queue-size=N         entries of a queue at most, 4 to 1024 (default)\n"
+	"  --block-size=SIZE      512 to 2M (default: that of the image)\n"
+	"  --serial=TEXT          up to 20 bytes\n"
+	"\n"
+	"The process\n"
+	"  --threads=N            threads that do the I/O, 1 (default) to 64\n"
+	"  --aio=ENGINE           io_uring, or threads where that is not allowed\n"
+	"  -v, --verbose          log more        -q, --quiet    log trouble only\n"
+	"  -h, --help             this text       -V, --version\n"
+	"  --print-capabilities   for management tools, in JSON\n"
+	"\n"
+	"SIZE is in bytes, or ends in k, M, G or T. SIGTERM ends ringhost when all\n"
+	"requests have ended; SIGUSR1 has it look at the image's size again. More in\n"
+	"ringhost(1).\n";
+
+static void print_line(void *opaque, enum rh_log_level level, const char *tag,
+		       const char *line)
+{
+	static const char *const kinds[] = {
+		[RH_LOG_ERROR] = "error: ",
+		[RH_LOG_WARNING] = "warning: ",
+		[RH_LOG_INFO] = "",
+		[RH_LOG_DEBUG] = "",
+	};
+
+	(void)opaque;
+	if (!strcmp(tag, TAG))
+		fprintf(stderr, TAG ": %s%s\n", kinds[level], line);
+	else
+		fprintf(stderr, TAG ": %s: %s%s\n", tag, kinds[level], line);
+}
+
+/* The terminal of `run` belongs to the VM, so it says less. */
+static void set_log_level(const struct options *options)
+{
+	int level =
+		options->command == OPTIONS_RUN ? RH_LOG_WARNING : RH_LOG_INFO;
+
+	level = MAX(level + options->verbosity, (int)RH_LOG_WARNING);
+	rh_log_set(print_line, NULL,
+		   (enum rh_log_level)MIN(level, (int)RH_LOG_DEBUG));
+}
+
+/* sd_notify(3), for Type=notify services. */
+static void notify_service_manager(void)
+{
+	static const char state[] = "READY=1";
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+	cleanup_close int fd = -1;
+
+	if (length < 2 || length >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, length);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0'; /* an abstract name */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+	    connect(fd, (const struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				length)) < 0 ||
+	    write(fd, state, strlen(state)) < 0)
+		rh_log(RH_LOG_WARNING, TAG, "cannot tell %s that we serve: %s",
+		       path, strerror(errno));
+}
+
+static void print_hints(const struct options *options,
+			const struct server *server, const char *socket_path)
+{
+	static const char *const caches[] = {
+		[DRIVER_CACHE_NONE] = "none",
+		[DRIVER_CACHE_WRITEBACK] = "writeback",
+		[DRIVER_CACHE_WRITETHROUGH] = "writethrough",
+	};
+	const struct export_options *export = &options->server.export;
+	const struct driver_info *disk = server_disk(server);
+	cleanup_free char *absolute_path = NULL;
+	struct hints hints = {
+		.name = export->name,
+		.image = options->image ? options->image : export->driver->name,
+		.fd = options->fd,
+		.size_bytes = disk->size_bytes,
+		.cache = caches[disk->cache],
+		.engine = server_engine_name(server),
+		.nr_queues = export->nr_queues,
+		.queue_size = export->queue_size,
+		.read_only = disk->read_only,
+	};
+
+	if (options->verbosity < 0)
+		return;
+	if (socket_path) {
+		absolute_path = realpath(socket_path, NULL);
+		hints.socket = absolute_path ? absolute_path : socket_path;
+	}
+	hints_print_ready(&hints, stdout);
+	hints_print_paste(&hints, stdout);
+	fflush(stdout);
+}
+
+static int listen_and_serve(const struct options *options,
+			    struct server *server)
+{
+	cleanup_free char *socket_path = NULL;
+	int error = 0;
+
+	if (options->fd >= 0) {
+		error = server_adopt(server, options->fd);
+	} else {
+		error = options_socket_path(options, &socket_path);
+		if (!error)
+			error = server_listen(server, socket_path,
+					      options->socket_mode,
+					      options->socket_gid);
+	}
+	if (!error) {
+		print_hints(options, server, socket_path);
+		notify_service_manager();
+		error = server_run(server, NULL);
+	}
+	server_destroy(server); /* before its path is freed */
+	return error;
+}
+
+static int serve(const struct options *options)
+{
+	struct server *server;
+	int error = server_create(&options->server, &server);
+
+	if (!error)
+		error = listen_and_serve(options, server);
+	return error ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	rh_log_set(print_line, NULL, RH_LOG_INFO);
+	if (options_parse(argc, argv, &options) < 0)
+		return EXIT_USAGE;
+	set_log_level(&options);
+	switch (options.command) {
+	case OPTIONS_HELP:
+		fputs(help_text, stdout);
+		break;
+	case OPTIONS_VERSION:
+		printf("ringhost %s\n", rh_version());
+		break;
+	case OPTIONS_CAPABILITIES:
+		puts("{\"type\":\"block\","
+		     "\"features\":[\"read-only\",\"blk-file\"]}");
+		break;
+	case OPTIONS_SERVE:
+		return serve(&options);
+	case OPTIONS_RUN:
+		return run_vm(&options);
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
