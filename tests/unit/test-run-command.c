@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run_command - a QEMU command line, and what it needs for one more disk */
+/* run-command - a QEMU command line, and what it needs for one more disk */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
