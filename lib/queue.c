@@ -264,10 +264,13 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	queue->broken = false;
 	memset(&queue->split, 0, sizeof(queue->split));
 	error = resolve_ring(queue, map);
-	if (!error)
-		error = allocate_slots(queue);
 	if (error)
 		return error;
+	error = allocate_slots(queue);
+	if (error) {
+		break_queue(queue, "out of memory for %u slots", queue->size);
+		return error;
+	}
 
 	queue->map = rh_map_get(map);
 	queue->nr_under_way = 0;

@@ -103,8 +103,8 @@ bool rh_queue_ready(const struct rh_queue *queue);
  *
  * map: the queue takes a reference of its own. features: those accepted.
  * Returns 0 or -errno: -EFAULT when an address is in no region (logged, with
- * what to do), -EINVAL when one is misaligned (logged); both leave the queue
- * broken, its error fd signalled. -ENOMEM.
+ * what to do), -EINVAL when one is misaligned, -ENOMEM; each is logged and
+ * leaves the queue broken, its error fd signalled.
  */
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		   uint64_t features);
