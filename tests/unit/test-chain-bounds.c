@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* chain, part two - buffers cut by regions, outside memory, or too large */
+/* chain-bounds - buffers cut by regions, outside memory, or too large */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

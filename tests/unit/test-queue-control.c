@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* queue, the control side - readiness, start, stop, and the fds it signals */
+/* queue-control - readiness, start, stop, and the fds that a queue signals */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>

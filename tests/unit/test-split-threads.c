@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * split, with the driver in another thread - no wake-up is ever lost
+ * split-threads - with the driver in a thread, no wake-up is ever lost
  *
  * Each side waits for nothing but the other one's wake-up, which is a count
  * that goes up. A side that goes to sleep although its partner saw no reason
