@@ -7,6 +7,12 @@
  * status, and what lies between is data. The chain's own iovecs are cut to
  * the data, so nothing is copied but the header and discard's segments, and
  * those once.
+ *
+ * Where the specification leaves the answer open: a read or write of nothing
+ * is an error, so is an ID without room; a flush is performed whatever comes
+ * with it and whether or not it was negotiated; one bad segment leaves all
+ * others undone; what this disk does not offer is unsupported, but on a
+ * read-only disk an attempt to change it is an error first.
  */
 #include <assert.h>
 #include <errno.h>
