@@ -210,6 +210,11 @@ bool blk_queue_flush(struct blk_queue *queue)
 	return rh_queue_flush(queue->queue);
 }
 
+bool blk_queue_waits(const struct blk_queue *queue)
+{
+	return !list_empty(&queue->waiting);
+}
+
 unsigned int blk_queue_under_way(const struct blk_queue *queue)
 {
 	return queue->nr_under_way;

@@ -94,6 +94,9 @@ bool blk_queue_take(struct blk_queue *queue);
  */
 bool blk_queue_retry(struct blk_queue *queue);
 
+/* True while requests wait for a driver that was too busy for them. */
+bool blk_queue_waits(const struct blk_queue *queue);
+
 /* Publish what was completed. True when the driver wants a notification. */
 bool blk_queue_flush(struct blk_queue *queue);
 
