@@ -454,6 +454,7 @@ static void the_next_client_finds_the_cache_mode_of_the_options(void **state)
 	struct virtio_blk_options options = usual_options();
 	struct virtio_blk *blk = create(&options, &driver);
 	const uint8_t off = 0;
+	const uint8_t on = 1;
 
 	(void)state;
 	virtio_blk_features_set(blk, 0);
@@ -466,6 +467,10 @@ static void the_next_client_finds_the_cache_mode_of_the_options(void **state)
 
 	driver.info.cache = DRIVER_CACHE_WRITETHROUGH;
 	blk = create(&options, &driver);
+	assert_int_equal(wce_of(blk), 0);
+	assert_int_equal(virtio_blk_config_set(blk, 32, &on, 1), 0);
+	assert_int_equal(wce_of(blk), 1);
+	virtio_blk_reset(blk);
 	assert_int_equal(wce_of(blk), 0);
 	virtio_blk_destroy(blk);
 }
