@@ -290,7 +290,7 @@ static bool serve(struct worker_queue *queue)
  */
 static bool rest(struct worker_queue *queue)
 {
-	if (!blk_queue_retry(queue->blk_queue))
+	if (blk_queue_waits(queue->blk_queue))
 		return false;
 	if (queue->phase == PHASE_RUNNING && !rh_queue_broken(queue->queue) &&
 	    (!queue->watching || rh_queue_expect_kicks(queue->queue)))
