@@ -153,12 +153,12 @@ static void add_empty_pieces(struct pieces *pieces, unsigned int begin)
 	pieces->nr += nr;
 }
 
-int fe_blk_cut(struct fe_blk_request *request, struct fe_buffer *buffers,
-	       unsigned int *nr_readable, unsigned int *nr_writable)
+int fe_blk_cut(struct fe_blk_request *request, struct fe_buffer *array,
+	       struct fe_buffers *ret)
 {
 	const struct fe_framing *framing = &request->framing;
 	bool reads = fe_blk_type_reads(request->type) != framing->reverse_data;
-	struct pieces pieces = { .buffers = buffers };
+	struct pieces pieces = { .buffers = array };
 	unsigned int nr;
 
 	*request->header = (struct virtio_blk_outhdr){
@@ -187,26 +187,26 @@ int fe_blk_cut(struct fe_blk_request *request, struct fe_buffer *buffers,
 		add_empty_pieces(&pieces, nr);
 	if (pieces.overflow)
 		return -E2BIG;
-	*nr_readable = nr;
-	*nr_writable = pieces.nr - nr;
+	*ret = (struct fe_buffers){
+		.array = array,
+		.nr_readable = nr,
+		.nr_writable = pieces.nr - nr,
+		.table = framing->indirect ? request->table_addr : 0,
+	};
 	return 0;
 }
 
 int fe_blk_add(struct fe_blk_request *request)
 {
-	struct fe_buffer buffers[FE_BLK_MAX_PIECES];
-	unsigned int nr_readable;
-	unsigned int nr_writable;
+	struct fe_buffer pieces[FE_BLK_MAX_PIECES];
+	struct fe_buffers buffers;
 	int ret;
 
-	ret = fe_blk_cut(request, buffers, &nr_readable, &nr_writable);
+	ret = fe_blk_cut(request, pieces, &buffers);
 	if (ret)
 		return ret;
 	request->done = false;
-	ret = fe_vring_add(request->blk->vring, buffers, nr_readable,
-			   nr_writable,
-			   request->framing.indirect ? request->table_addr : 0,
-			   request);
+	ret = fe_vring_add(request->blk->vring, &buffers, request);
 	if (ret < 0)
 		return ret;
 	request->blk->nr_under_way++;
@@ -276,9 +276,15 @@ int fe_blk_execute(struct fe_blk_request *request)
 	return error ? error : fe_blk_result(request);
 }
 
-/* One request with data in, or out if out is not NULL. */
-static int execute(struct fe_blk *blk, uint32_t type, uint64_t sector,
-		   const void *out, uint32_t bytes, void *in)
+struct transfer {
+	uint64_t sector;
+	const void *out;
+	void *in;
+	uint32_t bytes;
+};
+
+static int execute(struct fe_blk *blk, uint32_t type,
+		   const struct transfer *transfer)
 {
 	struct fe_blk_request *request = fe_blk_get(blk);
 	int error;
@@ -286,14 +292,14 @@ static int execute(struct fe_blk *blk, uint32_t type, uint64_t sector,
 	if (!request)
 		return -EBUSY;
 	request->type = type;
-	request->sector = sector;
-	request->data_bytes = bytes;
+	request->sector = transfer->sector;
+	request->data_bytes = transfer->bytes;
 	request->framing = blk->framing;
-	if (out)
-		memcpy(request->data, out, bytes);
+	if (transfer->out)
+		memcpy(request->data, transfer->out, transfer->bytes);
 	error = fe_blk_execute(request);
-	if (!error && in)
-		memcpy(in, request->data, bytes);
+	if (!error && transfer->in)
+		memcpy(transfer->in, request->data, transfer->bytes);
 	/* a slot that the device still holds is not used again */
 	if (request->done)
 		fe_blk_put(request);
@@ -302,24 +308,46 @@ static int execute(struct fe_blk *blk, uint32_t type, uint64_t sector,
 
 int fe_blk_read(struct fe_blk *blk, uint64_t sector, void *data, uint32_t bytes)
 {
-	return execute(blk, VIRTIO_BLK_T_IN, sector, NULL, bytes, data);
+	const struct transfer transfer = { .sector = sector,
+					   .in = data,
+					   .bytes = bytes };
+
+	return execute(blk, VIRTIO_BLK_T_IN, &transfer);
 }
 
 int fe_blk_write(struct fe_blk *blk, uint64_t sector, const void *data,
 		 uint32_t bytes)
 {
-	return execute(blk, VIRTIO_BLK_T_OUT, sector, data, bytes, NULL);
+	const struct transfer transfer = { .sector = sector,
+					   .out = data,
+					   .bytes = bytes };
+
+	return execute(blk, VIRTIO_BLK_T_OUT, &transfer);
 }
 
 int fe_blk_flush(struct fe_blk *blk)
 {
-	return execute(blk, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, NULL);
+	const struct transfer none = { 0 };
+
+	return execute(blk, VIRTIO_BLK_T_FLUSH, &none);
 }
 
 int fe_blk_get_id(struct fe_blk *blk, char id[VIRTIO_BLK_ID_BYTES])
 {
-	return execute(blk, VIRTIO_BLK_T_GET_ID, 0, NULL, VIRTIO_BLK_ID_BYTES,
-		       id);
+	const struct transfer transfer = { .in = id,
+					   .bytes = VIRTIO_BLK_ID_BYTES };
+
+	return execute(blk, VIRTIO_BLK_T_GET_ID, &transfer);
+}
+
+static int
+execute_segment(struct fe_blk *blk, uint32_t type,
+		const struct virtio_blk_discard_write_zeroes *segment)
+{
+	const struct transfer transfer = { .out = segment,
+					   .bytes = sizeof(*segment) };
+
+	return execute(blk, type, &transfer);
 }
 
 int fe_blk_discard(struct fe_blk *blk, uint64_t sector, uint32_t nr_sectors)
@@ -329,8 +357,7 @@ int fe_blk_discard(struct fe_blk *blk, uint64_t sector, uint32_t nr_sectors)
 		.num_sectors = htole32(nr_sectors),
 	};
 
-	return execute(blk, VIRTIO_BLK_T_DISCARD, 0, &segment, sizeof(segment),
-		       NULL);
+	return execute_segment(blk, VIRTIO_BLK_T_DISCARD, &segment);
 }
 
 int fe_blk_write_zeroes(struct fe_blk *blk, uint64_t sector,
@@ -343,6 +370,5 @@ int fe_blk_write_zeroes(struct fe_blk *blk, uint64_t sector,
 			htole32(unmap ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0),
 	};
 
-	return execute(blk, VIRTIO_BLK_T_WRITE_ZEROES, 0, &segment,
-		       sizeof(segment), NULL);
+	return execute_segment(blk, VIRTIO_BLK_T_WRITE_ZEROES, &segment);
 }

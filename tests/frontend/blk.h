@@ -96,11 +96,11 @@ void fe_blk_put(struct fe_blk_request *request);
 bool fe_blk_type_reads(uint32_t type);
 
 /*
- * Cut the request into buffers, which has room for FE_BLK_MAX_PIECES, and
- * prepare header and status. Returns 0 with both numbers set, or -E2BIG.
+ * Cut the request into pieces, whose array has room for FE_BLK_MAX_PIECES,
+ * and prepare header and status. Returns 0 with *ret set, or -E2BIG.
  */
-int fe_blk_cut(struct fe_blk_request *request, struct fe_buffer *buffers,
-	       unsigned int *nr_readable, unsigned int *nr_writable);
+int fe_blk_cut(struct fe_blk_request *request, struct fe_buffer *pieces,
+	       struct fe_buffers *ret);
 
 /* Cut the request and put it into the ring, not published yet. */
 int fe_blk_add(struct fe_blk_request *request);

@@ -137,32 +137,32 @@ static uint16_t flags_of(unsigned int i, unsigned int nr_readable,
 	       (i >= nr_readable ? VRING_DESC_F_WRITE : 0);
 }
 
-static int fill_table(struct fe_vring *vring, uint64_t table,
-		      const struct fe_buffer *buffers, unsigned int nr_readable,
+static int fill_table(struct fe_vring *vring, const struct fe_buffers *buffers,
 		      unsigned int nr)
 {
-	struct vring_desc *desc =
-		fe_memory_pointer(vring->memory, table, nr * sizeof(*desc));
+	struct vring_desc *desc = fe_memory_pointer(
+		vring->memory, buffers->table, nr * sizeof(*desc));
 
 	if (!desc)
 		return -EFAULT;
 	for (unsigned int i = 0; i < nr; i++)
-		desc[i] = make_desc(&buffers[i], flags_of(i, nr_readable, nr),
+		desc[i] = make_desc(&buffers->array[i],
+				    flags_of(i, buffers->nr_readable, nr),
 				    (uint16_t)(i + 1));
 	return 0;
 }
 
 /* Returns the chain's last descriptor. */
 static uint16_t fill_direct(struct fe_vring *vring,
-			    const struct fe_buffer *buffers,
-			    unsigned int nr_readable, unsigned int nr)
+			    const struct fe_buffers *buffers, unsigned int nr)
 {
 	uint16_t i = vring->free_head;
 	uint16_t last = i;
 
 	for (unsigned int k = 0; k < nr; k++) {
 		vring->desc[i] =
-			make_desc(&buffers[k], flags_of(k, nr_readable, nr),
+			make_desc(&buffers->array[k],
+				  flags_of(k, buffers->nr_readable, nr),
 				  vring->own_next[i]);
 		last = i;
 		i = vring->own_next[i];
@@ -170,36 +170,36 @@ static uint16_t fill_direct(struct fe_vring *vring,
 	return last;
 }
 
-int fe_vring_add(struct fe_vring *vring, const struct fe_buffer *buffers,
-		 unsigned int nr_readable, unsigned int nr_writable,
-		 uint64_t table, void *token)
+int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
+		 void *token)
 {
-	unsigned int nr = nr_readable + nr_writable;
-	unsigned int nr_desc = table ? 1 : nr;
+	unsigned int nr = buffers->nr_readable + buffers->nr_writable;
 	uint16_t head = vring->free_head;
-	struct fe_chain chain = { .token = token };
+	struct fe_chain chain = {
+		.token = token,
+		.nr_desc = (uint16_t)(buffers->table ? 1 : nr),
+		.last = head,
+	};
 	int error;
 
 	if (!nr)
 		return -EINVAL;
-	if (nr_desc > vring->nr_free)
+	if (chain.nr_desc > vring->nr_free)
 		return -ENOSPC;
-	for (unsigned int i = nr_readable; i < nr; i++)
-		chain.writable_bytes += buffers[i].bytes;
-	if (table) {
-		error = fill_table(vring, table, buffers, nr_readable, nr);
+	for (unsigned int i = buffers->nr_readable; i < nr; i++)
+		chain.writable_bytes += buffers->array[i].bytes;
+	if (buffers->table) {
+		error = fill_table(vring, buffers, nr);
 		if (error)
 			return error;
 		vring->desc[head] = (struct vring_desc){
-			.addr = htole64(table),
+			.addr = htole64(buffers->table),
 			.len = htole32(nr * (uint32_t)sizeof(*vring->desc)),
 			.flags = htole16(VRING_DESC_F_INDIRECT),
 		};
-		chain.last = head;
 	} else {
-		chain.last = fill_direct(vring, buffers, nr_readable, nr);
+		chain.last = fill_direct(vring, buffers, nr);
 	}
-	chain.nr_desc = (uint16_t)nr_desc;
 	vring->free_head = vring->own_next[chain.last];
 	vring->nr_free -= chain.nr_desc;
 	vring->chains[head] = chain;

@@ -26,6 +26,14 @@ struct fe_buffer {
 	uint32_t bytes;
 };
 
+/* Buffers for the device to read, then those for it to write. */
+struct fe_buffers {
+	const struct fe_buffer *array;
+	unsigned int nr_readable;
+	unsigned int nr_writable;
+	uint64_t table; /* 0, or the address of room for an indirect table */
+};
+
 /* The driver's own record of a chain under way, by its head. */
 struct fe_chain {
 	void *token; /* NULL: no chain of this head is under way */
@@ -75,16 +83,13 @@ void fe_vring_deinit(struct fe_vring *vring);
 void fe_vring_reset(struct fe_vring *vring);
 
 /*
- * Add a chain: nr_readable buffers for the device to read, then nr_writable
- * for it to write. Not visible until fe_vring_publish().
+ * Add a chain, not visible until fe_vring_publish().
  *
- * table: 0, or the guest address of room for an indirect table.
  * token: not NULL; comes back with the used entry.
  * Returns the head, or -ENOSPC.
  */
-int fe_vring_add(struct fe_vring *vring, const struct fe_buffer *buffers,
-		 unsigned int nr_readable, unsigned int nr_writable,
-		 uint64_t table, void *token);
+int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
+		 void *token);
 
 /* Add a head as it is, without a look at what its descriptors say. */
 void fe_vring_add_head(struct fe_vring *vring, uint16_t head);
