@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* message fds - surplus, missing and misplaced ones; floods of messages */
+/* message-fds - surplus, missing and misplaced ones; floods of messages */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

@@ -319,6 +319,7 @@ static void features_do_not_change_under_running_rings(void **state)
 	struct client client;
 
 	assert_int_equal(client_open(&client, server, NULL), 0);
+	assert_int_equal(client_check_io(&client, 0, 0), 0); /* it runs */
 	assert_int_equal(fe_session_set(&client.session, FE_SET_FEATURES,
 					client.session.features &
 						~FE_FEATURE_EVENT_IDX),
