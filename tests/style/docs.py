@@ -16,6 +16,8 @@ RULES = {
     "paths": "every path that a document quotes is there",
     "messages": "docs/protocol.md says 'yes' of the messages that "
                 "lib/message.c has a row for",
+    "shown-by": "each 'yes' of docs/protocol.md names a test, and the tests "
+                "it names are there",
     "protocol-bits": "docs/protocol.md says 'yes' of the protocol feature "
                      "bits that lib/handlers.c offers",
 }
@@ -23,6 +25,7 @@ RULES = {
 PROTOCOL = "docs/protocol.md"
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 PATH = re.compile(r"`((?:%s|docs|man)/[\w./*-]*)`" % "|".join(style.FOLDERS))
+TEST_NAME = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+){2,})`")
 ROW = re.compile(r"^\| (\d+) \| (\w+) \| (yes|not yet|no)\b", re.M)
 
 
@@ -97,12 +100,29 @@ def check_protocol(report, tree):
     compare(report, "protocol-bits", listed, known, set(bits))
 
 
+def check_shown_by(report, tree):
+    tests = "\n".join(tree.text(path) for path in
+                      tree.files(".c", ".py", folders=("tests",)))
+    text = tree.text(PROTOCOL)
+    for name in sorted(set(TEST_NAME.findall(text))):
+        if not re.search(r"\b(?:void|def) %s\(" % name, tests):
+            report.add("shown-by", name, f"{PROTOCOL}: there is no test "
+                       f"{name}")
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if any(re.match(r"yes\b", cell) for cell in cells) \
+                and not TEST_NAME.search(cells[-2]):
+            report.add("shown-by", cells[1], f"{PROTOCOL}: no test is named "
+                       f"that shows: {line}")
+
+
 def main():
     tree, report = style.start(RULES)
     for path in documents(tree):
         check_links(report, tree, path)
     if os.path.exists(os.path.join(tree.root, PROTOCOL)):
         check_protocol(report, tree)
+        check_shown_by(report, tree)
     else:
         report.add("messages", PROTOCOL, f"{PROTOCOL} is missing")
     report.finish()

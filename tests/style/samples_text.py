@@ -71,21 +71,29 @@ static uint64_t offered_protocol(void)
 """)
 
 
-def tree(first="yes", second="not yet", bit="yes", more=""):
+TEST = c_file("tests/unit/test-a.c", """
+static void the_test_of_it(void **state)
+{
+}
+""")
+
+
+def tree(first="yes", second="not yet", bit="yes", shown="`the_test_of_it`",
+         more=""):
     text = f"""
 ## Messages of the front-end
-| 1 | GET_FEATURES | {first} | |
-| 2 | SET_FEATURES | {second} | |
+| 1 | GET_FEATURES | {first} | | {shown} |
+| 2 | SET_FEATURES | {second} | | |
 ## Protocol feature bits
-| 0 | MQ | {bit} |
-| 1 | LOG_SHMFD | not yet |
+| 0 | MQ | {bit} | `the_test_of_it` |
+| 1 | LOG_SHMFD | not yet | |
 ## More
 {more}
 """
-    return {**WIRE, **MESSAGE, **HANDLERS, "docs/protocol.md": text}
+    return {**WIRE, **MESSAGE, **HANDLERS, **TEST, "docs/protocol.md": text}
 
 
-for rule in ("messages", "protocol-bits"):
+for rule in ("messages", "protocol-bits", "shown-by"):
     good("docs", rule, "as the code", tree())
 bad("docs", "messages", "supported and said not to be",
     "says 'not yet' of GET_FEATURES", tree(first="not yet"))
@@ -94,6 +102,9 @@ bad("docs", "messages", "said to be supported and not",
 bad("docs", "messages", "left out", "no row for 2", tree(second="maybe"))
 bad("docs", "protocol-bits", "offered and said not to be",
     "says 'no' of MQ", tree(bit="no"))
+bad("docs", "shown-by", "a test that is gone", "no test a_test_of_old",
+    tree(shown="`a_test_of_old`"))
+bad("docs", "shown-by", "no test named", "no test is named", tree(shown=""))
 bad("docs", "links", "to nowhere", "other.md leads nowhere",
     tree(more="[other](other.md)"))
 good("docs", "links", "to a file, and to the net",
