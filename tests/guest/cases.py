@@ -14,7 +14,7 @@ import subprocess
 
 import vm
 
-GUEST_SECONDS = 150
+GUEST_SECONDS = 100
 MIB = 1 << 20
 
 
@@ -70,7 +70,7 @@ class Case:
         'MARK': lambda name: marks[name](guest) if name in marks else None})
     if not may_end_early and not self.tap.check(
         guest.done, 'the guest comes to its end'):
-      self.tap.note('\n'.join(guest.console[-30:]) + guest.log())
+      self.tap.note(guest.log())
     return guest
 
   def machine(self, job, **variables):
@@ -277,9 +277,9 @@ def case_rng(case):
   if not os.path.exists(program):
     case.tap.skip('a guest reads /dev/hwrng', 'the example was not built')
     return
-  with vm.Server([program, case.socket], case.image + '.log') as server:
+  with vm.Device([program, case.socket], case.image + '.log',
+                 case.socket) as server:
     command = case.machine('rng') + vm.shared_memory(256)
     command += vm.device('vhost-user-rng-pci', case.socket)
     case.follow(command, {})
-    server.signal(signal.SIGTERM)
-    server.wait(20)
+    case.end_server(server)

@@ -57,7 +57,7 @@ def run_guest(ringhost, guest, folder):
                       'SAY': lambda text: show('    ' + text)})
     if not machine.done:
       results.failed.append('the VM ended before its job did')
-      show('\n'.join(machine.console[-20:]) + machine.log() + server.log())
+      show(machine.log() + server.log())
     if server.stop() != 0:
       results.failed.append('ringhost ended with status %d' % server.status)
       show(server.log())

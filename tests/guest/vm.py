@@ -10,6 +10,7 @@ import glob
 import os
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -69,7 +70,8 @@ class Process:
     try:
       line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
     except queue.Empty:
-      raise Failure('%s said nothing more in time' % self.command[0]) from None
+      line = None
+      self.must(False, 'said nothing more in time')
     self._ended = line is None
     return line
 
@@ -94,20 +96,45 @@ class Process:
     return self.status
 
 
+  def stop(self):
+    self.signal(signal.SIGTERM)
+    return self.wait(20)
+
+  def must(self, good, what):
+    """Ends the process and fails unless good."""
+    if not good:
+      self.__exit__()
+      raise Failure('%s %s, status %s: %s' % (
+        ' '.join(self.command), what, self.status, self.log()))
+
+
+class Device(Process):
+  """A back-end that listens without a word."""
+
+  def __init__(self, command, log_path, path):
+    super().__init__(command, log_path)
+    deadline = time.monotonic() + 20
+    while not accepts(path):
+      self.must(time.monotonic() < deadline, 'does not listen')
+      time.sleep(0.01)
+
 class Server(Process):
-  """A back-end that prints one line when it listens."""
+  """A back-end whose first line says that it listens."""
 
   def __init__(self, command, log_path):
     super().__init__(command, log_path)
     self.ready_line = self.line(time.monotonic() + 20)
-    if self.ready_line is None:
-      self._reap()
-      raise Failure('%s ended with status %d before it was ready: %s' % (
-        ' '.join(command), self.status, self.log()))
+    self.must(self.ready_line is not None, 'was not ready')
 
-  def stop(self):
-    self.signal(signal.SIGTERM)
-    return self.wait(20)
+
+def accepts(path):
+  """Whether somebody listens on a socket; the connection ends at once."""
+  with socket.socket(socket.AF_UNIX) as client:
+    try:
+      client.connect(path)
+    except OSError:
+      return False
+  return True
 
 
 def has_kvm():
@@ -138,8 +165,8 @@ def shared_memory(mebibytes):
           mebibytes]
 
 
-def device(kind, socket, properties=''):
-  return ['-chardev', 'socket,id=%s,path=%s' % (kind, socket), '-device',
+def device(kind, path, properties=''):
+  return ['-chardev', 'socket,id=%s,path=%s' % (kind, path), '-device',
           '%s,chardev=%s%s' % (kind, kind, properties)]
 
 
@@ -152,6 +179,9 @@ class Guest(Process):
     self.console = []
     self.facts = {}
     self.done = False
+
+  def log(self):
+    return '\n'.join(self.console[-30:] + [super().log()])
 
   def follow(self, handlers):
     """Reads the console to its end. handlers maps the first word of a line
