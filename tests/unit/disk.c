@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,21 @@ struct driver_options disk_options(const char *image)
 		.name = "disk0",
 		.cache = DRIVER_CACHE_WRITEBACK,
 	};
+}
+
+enum engine_kind disk_engine_kind(const char *name)
+{
+	bool is_uring = !strcmp(name, "uring");
+	enum engine_kind kind = is_uring ? ENGINE_URING : ENGINE_THREADS;
+	struct engine *engine = NULL;
+
+	assert(is_uring || !strcmp(name, "threads"));
+	if (engine_create(kind, &engine)) {
+		printf("1..0 # SKIP this host has no engine %s\n", name);
+		exit(0);
+	}
+	engine_destroy(engine);
+	return kind;
 }
 
 void disk_attach(struct disk *disk, struct driver *driver,
@@ -217,9 +233,12 @@ bool disk_make_loop(char path[static 64], const char *image,
 
 void disk_remove_loop(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int off = 0;
 
 	assert(fd >= 0);
+	/* It would outlive the image. */
+	ioctl(fd, BLKROSET, &off);
 	ioctl(fd, LOOP_CLR_FD);
 	close(fd);
 }

@@ -32,6 +32,9 @@ struct disk_request {
 	int result;
 };
 
+/* Of "threads" or "uring"; skips the program if the host has no such engine. */
+enum engine_kind disk_engine_kind(const char *name);
+
 /* Returns what open returned; everything is closed if it failed. */
 int disk_open(struct disk *disk, const struct driver_options *options,
 	      enum engine_kind kind);

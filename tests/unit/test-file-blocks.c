@@ -2,7 +2,7 @@
 /*
  * file - block devices, and sectors of 4096 bytes written in parts of 512
  *
- * usage: test-file-blocks [uring]. Needs loop devices, that is, root.
+ * usage: test-file-blocks [threads|uring]. Needs loop devices, that is, root.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 #define BLOCK_BYTES 4096
 #define SECTORS	    8 /* of a block */
 
-static enum engine_kind kind = ENGINE_THREADS;
+static enum engine_kind kind = ENGINE_FAKE;
 static char image[64];
 static char device[64];
 static bool has_loop;
@@ -361,7 +361,7 @@ int main(int argc, char **argv)
 			   open_direct),
 	};
 
-	if (argc > 1 && !strcmp(argv[1], "uring"))
-		kind = ENGINE_URING;
+	if (argc > 1)
+		kind = disk_engine_kind(argv[1]);
 	return cmocka_run_group_tests_name("file-blocks", tests, NULL, NULL);
 }

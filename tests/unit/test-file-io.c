@@ -2,7 +2,7 @@
 /*
  * file - what is written is read back, however it is asked for
  *
- * usage: test-file-io [uring]
+ * usage: test-file-io [threads|uring]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -361,7 +361,7 @@ int main(int argc, char **argv)
 		IO_TESTS(open_direct),
 	};
 
-	if (argc > 1 && !strcmp(argv[1], "uring"))
-		kind = ENGINE_FAKE;
+	if (argc > 1)
+		kind = disk_engine_kind(argv[1]);
 	return cmocka_run_group_tests_name("file-io", tests, NULL, NULL);
 }
