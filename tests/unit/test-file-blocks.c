@@ -79,6 +79,8 @@ static void need_device(void)
 {
 	if (!has_loop)
 		skip();
+	if (!is_open)
+		print_error("%s\n", disk_logged(""));
 	assert_true(is_open);
 }
 
