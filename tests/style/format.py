@@ -117,7 +117,7 @@ def main():
     check_layout(report, tree)
     for path in tree.c_files():
         check_c(report, path, tree.text(path))
-    for path in tree.files(".c", ".h", ".py", ".sh"):
+    for path in tree.c_files() + tree.scripts():
         check_text(report, path, tree.text(path))
     report.finish()
 

@@ -8,6 +8,8 @@ good("format", "clang-format", "a tab",
      c_file("lib/a.c", "int rh_f(void)\n{\n\treturn 0;\n}\n"))
 bad("format", "spdx", "a script without", "tests/run.sh:1: SPDX",
     {**c_file("lib/a.c", "int rh_a;\n"), "tests/run.sh": "#!/bin/sh\n"})
+bad("format", "spdx", "a script without an ending", "tests/run:1: SPDX",
+    {**c_file("lib/a.c", "int rh_a;\n"), "tests/run": "#!/bin/sh\n"})
 bad("format", "head", "another file's name", "must begin 'a - '",
     {"lib/a.c": "/* SPDX-License-Identifier: MIT */\n/* b - x */\nint b;\n"})
 good("format", "head", "a word of a test's name",

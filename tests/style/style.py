@@ -38,6 +38,13 @@ class Tree:
                           for f in files if f.endswith(suffixes)]
         return sorted(found)
 
+    def scripts(self):
+        """Python and shell, with an ending or with #! and none."""
+        plain = [path for path in self.files("")
+                 if "." not in os.path.basename(path)]
+        return self.files(".py", ".sh") + [
+            path for path in plain if self.text(path).startswith("#!")]
+
     def c_files(self, folders=FOLDERS):
         return self.files(".c", ".h", folders=folders)
 
