@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/peerfd.h"
 #include "lib/queue.h"
 
 /* How a ring part is named in the log, and what it needs. */
@@ -114,7 +115,7 @@ static void send_signal(struct rh_signal_fd *signal_fd)
 	int fd = atomic_load(&signal_fd->number);
 
 	if (fd >= 0)
-		rh_eventfd_signal(fd);
+		rh_peerfd_signal(fd);
 }
 
 void rh_queue_break(struct rh_queue *queue, const char *why)
@@ -435,7 +436,7 @@ int rh_queue_kick_fd(const struct rh_queue *queue)
 void rh_queue_clear_kick(struct rh_queue *queue)
 {
 	if (queue->kick_fd >= 0)
-		rh_eventfd_drain(queue->kick_fd);
+		rh_peerfd_drain(queue->kick_fd);
 }
 
 int rh_queue_call_fd(const struct rh_queue *queue)

@@ -7,9 +7,9 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/fd.h"
+#include "common/peerfd.h"
 #include "lib/handler.h"
 
 int rh_handle_set_vring_num(struct rh_request *request)
@@ -77,20 +77,6 @@ int rh_handle_get_vring_base(struct rh_request *request)
 	return 0;
 }
 
-/*
- * Files, directories and devices cannot tell when they become readable, or
- * always are; what can are eventfds, pipes and sockets.
- */
-static bool can_notify(int fd)
-{
-	struct stat file;
-
-	if (fstat(fd, &file) < 0)
-		return false;
-	return (file.st_mode & S_IFMT) == 0 || S_ISFIFO(file.st_mode) ||
-	       S_ISSOCK(file.st_mode);
-}
-
 /* The fd of SET_VRING_KICK, _CALL or _ERR, or -1; non-blocking. */
 static int take_vring_fd(struct rh_request *request, int *ret)
 {
@@ -100,7 +86,7 @@ static int take_vring_fd(struct rh_request *request, int *ret)
 		*ret = -1;
 		return 0;
 	}
-	if (!can_notify(incoming->fds[0]) ||
+	if (!rh_peerfd_is_eventfd(incoming->fds[0]) ||
 	    rh_fd_set_nonblocking(incoming->fds[0]) < 0)
 		return rh_refuse(request, -EINVAL,
 				 "its file descriptor is not an eventfd");
@@ -137,7 +123,7 @@ int rh_handle_set_vring_call(struct rh_request *request)
 	if (error)
 		return error;
 	if (fd >= 0)
-		rh_eventfd_signal(fd);
+		rh_peerfd_signal(fd);
 	rh_signal_fd_set(&request->queue->call, fd);
 	return 0;
 }

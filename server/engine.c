@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "common/fd.h"
+#include "common/peerfd.h"
 #include "server/engine.h"
 #include "server/threadpool.h"
 #include "server/uring.h"
@@ -84,8 +84,7 @@ static bool is_ready(int fd, short events)
 
 void engine_signal_now(int fd)
 {
-	if (is_ready(fd, POLLOUT))
-		rh_eventfd_signal(fd);
+	rh_peerfd_signal(fd);
 }
 
 void engine_drain_now(int fd)
