@@ -5,11 +5,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/client.h"
 #include "tests/frontend/clock.h"
+
+#define FOOTPRINT_MSEC	3000
+#define FOOTPRINT_MAPS	4
+#define FOOTPRINT_BYTES (4 << 20)
 
 static const struct client_options usual;
 
@@ -228,17 +233,36 @@ int client_fresh_io(const struct server *server)
 	return error;
 }
 
+static bool same(const struct footprint *a, const struct footprint *b)
+{
+	return a->nr_fds == b->nr_fds && a->nr_maps == b->nr_maps;
+}
+
+static void measure(const struct server *server, struct footprint *ret)
+{
+	ret->nr_fds = server_nr_fds(server);
+	ret->nr_maps = server_nr_maps(server);
+	ret->rss_bytes = server_rss_bytes(server);
+}
+
 int client_footprint(const struct server *server, struct footprint *ret)
 {
+	uint64_t deadline = fe_deadline(FOOTPRINT_MSEC);
+	unsigned int nr_same = 0;
 	struct fe_session session;
+	struct footprint last = { 0 };
 	int error = fe_session_connect(&session, server->socket);
 
 	/* the answer means that the session before is gone */
 	if (!error)
 		error = fe_session_sync(&session);
-	ret->nr_fds = server_nr_fds(server);
-	ret->nr_maps = server_nr_maps(server);
-	ret->rss_bytes = server_rss_bytes(server);
+	/* but a worker may still be tidying up */
+	do {
+		usleep(2000);
+		measure(server, ret);
+		nr_same = same(ret, &last) ? nr_same + 1 : 0;
+		last = *ret;
+	} while (!error && nr_same < 20 && fe_now_usec() < deadline);
 	fe_session_deinit(&session);
 	return error;
 }
@@ -246,14 +270,18 @@ int client_footprint(const struct server *server, struct footprint *ret)
 bool client_footprint_same(const struct server *server,
 			   const struct footprint *before)
 {
+	uint64_t deadline = fe_deadline(FOOTPRINT_MSEC);
 	struct footprint now;
 
-	/* the allocator may keep a little */
-	if (client_footprint(server, &now) == 0 &&
-	    now.nr_fds == before->nr_fds &&
-	    now.nr_maps <= before->nr_maps + 4 &&
-	    now.rss_bytes <= before->rss_bytes + (4 << 20))
-		return true;
+	do {
+		if (client_footprint(server, &now) < 0)
+			break;
+		/* the allocator and thread pools may keep a little */
+		if (now.nr_fds <= before->nr_fds &&
+		    now.nr_maps <= before->nr_maps + FOOTPRINT_MAPS &&
+		    now.rss_bytes <= before->rss_bytes + FOOTPRINT_BYTES)
+			return true;
+	} while (fe_now_usec() < deadline);
 	fprintf(stderr,
 		"# fds %d -> %d, mappings %d -> %d, resident %lld -> %lld\n",
 		before->nr_fds, now.nr_fds, before->nr_maps, now.nr_maps,

@@ -243,11 +243,17 @@ static void signal_fds_become_non_blocking(void **state)
 	client_close(&client);
 }
 
-/* F-20: a counter that is full, and one that counts down by ones */
-static void odd_eventfds_do_not_block_the_device(void **state)
+static void fill(int fd)
+{
+	const uint64_t full = UINT64_MAX - 1;
+
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+}
+
+/* F-20: one that counts down by ones, and one that cannot take more */
+static void odd_eventfds_do_not_disturb_the_ring(void **state)
 {
 	const struct server *server = *state;
-	const uint64_t full = UINT64_MAX - 1;
 	struct client client;
 	struct fe_vring *vring = &client.vrings[0];
 	int64_t cpu;
@@ -255,17 +261,45 @@ static void odd_eventfds_do_not_block_the_device(void **state)
 	probe_connect(&client, server);
 	assert_int_equal(client_prepare(&client, NULL), 0);
 	close(vring->kick_fd);
-	vring->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
-	assert_int_equal(write(vring->kick_fd, &full, sizeof(full)),
-			 sizeof(full));
-	assert_int_equal(write(vring->call_fd, &full, sizeof(full)),
-			 sizeof(full));
+	vring->kick_fd = eventfd(100, EFD_CLOEXEC | EFD_SEMAPHORE);
+	fill(vring->call_fd);
 	assert_int_equal(client_start(&client), 0);
 	for (uint8_t i = 0; i < 20; i++)
 		assert_int_equal(client_check_io(&client, 0, i), 0);
 	cpu = server_cpu_msec(server);
 	usleep(200000);
 	assert_in_range(server_cpu_msec(server) - cpu, 0, 100);
+	client_close(&client);
+}
+
+/* F-20: who fills his own kick counter, so that his kicks fail, is alone */
+static void a_full_kick_counter_hurts_that_ring_at_most(void **state)
+{
+	const struct server *server = *state;
+	const struct client_options options = { .nr_queues = 2 };
+	struct client client;
+	struct fe_vring *vring = &client.vrings[0];
+	uint32_t base;
+	int64_t cpu;
+
+	assert_int_equal(client_connect(&client, server, NULL), 0);
+	assert_int_equal(client_prepare(&client, &options), 0);
+	fill(vring->kick_fd);
+	assert_int_equal(client_start(&client), 0);
+	add_read(&client);
+	fe_vring_submit(vring);
+	for (uint8_t i = 0; i < 20; i++)
+		assert_int_equal(client_check_io(&client, 1, i), 0);
+	cpu = server_cpu_msec(server);
+	usleep(200000);
+	assert_in_range(server_cpu_msec(server) - cpu, 0, 100);
+
+	assert_int_equal(fe_session_get_base(&client.session, 0, &base), 0);
+	rh_eventfd_drain(vring->kick_fd);
+	assert_int_equal(fe_session_start_vring(&client.session, vring, 0,
+						(uint16_t)base),
+			 0);
+	reap_all(&client);
 	client_close(&client);
 }
 
@@ -535,7 +569,8 @@ int main(void)
 		WITH_SERVER(a_ring_without_kick_and_call_is_polled),
 		WITH_SERVER(the_call_fd_is_signalled_once_when_it_arrives),
 		WITH_SERVER(signal_fds_become_non_blocking),
-		WITH_SERVER(odd_eventfds_do_not_block_the_device),
+		WITH_SERVER(odd_eventfds_do_not_disturb_the_ring),
+		WITH_SERVER(a_full_kick_counter_hurts_that_ring_at_most),
 		WITH_SERVER(our_closing_an_eventfd_changes_nothing),
 		WITH_SERVER(a_kick_fd_is_replaced_under_a_running_ring),
 		WITH_SERVER(a_storm_of_kicks_passes),
