@@ -27,7 +27,7 @@ class Case:
     self.guest = guest
     self.image = folder + '/disk.img'
     self.socket = sockets + '/disk.sock'
-    self.examples = None
+    self.rng = None
     self._folder = folder
     self._nr_logs = 0
 
@@ -273,11 +273,7 @@ def case_busy_server_stops(case):
 
 
 def case_rng(case):
-  program = (case.examples or '.') + '/rng'
-  if not os.path.exists(program):
-    case.tap.skip('a guest reads /dev/hwrng', 'the example was not built')
-    return
-  with vm.Device([program, case.socket], case.image + '.log',
+  with vm.Device([case.rng, case.socket], case.image + '.log',
                  case.socket) as server:
     command = case.machine('rng') + vm.shared_memory(256)
     command += vm.device('vhost-user-rng-pci', case.socket)

@@ -11,7 +11,7 @@ equal "the whole disk reads as the host made it" "$sum" \
 refuse "a write is refused" dd if=/dev/zero of=$disk bs=4096 count=1 oflag=direct
 refuse "formatting is refused" /sbin/mke2fs -q -F -t ext4 $disk
 refuse "discarding is refused" blkdiscard $disk
-equal "no write got as far as the disk" 0 "$(stat_field 5)"
+equal "no sector got as far as the disk" 0 "$(stat_field 7)"
 drop_caches
 equal "the disk still reads as before" "$sum" \
 	"$(sha256sum <$disk | cut -d ' ' -f 1)"
