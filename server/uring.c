@@ -155,13 +155,19 @@ static void take_calls(struct engine_watch *watch)
 
 static int start_pool(struct uring *uring)
 {
-	int result = threadpool_create(&uring->pool);
+	struct threadpool *pool;
+	int result = threadpool_create(&pool);
 
 	if (result < 0)
 		return result;
-	uring->pool_watch.fd = threadpool_fd(uring->pool);
+	uring->pool_watch.fd = threadpool_fd(pool);
 	uring->pool_watch.ready = take_calls;
-	return engine_watch(&uring->engine, &uring->pool_watch);
+	result = engine_watch(&uring->engine, &uring->pool_watch);
+	if (result < 0)
+		threadpool_destroy(pool);
+	else
+		uring->pool = pool;
+	return result;
 }
 
 static void submit_call(struct uring *uring, struct io_op *op)

@@ -266,6 +266,24 @@ static void a_call_runs_in_another_thread(void **state)
 	assert_false(pthread_equal(caller, pthread_self()));
 }
 
+static int be_interrupted_twice(struct io_op *op)
+{
+	struct task *task = container_of(op, struct task, op);
+
+	return task->nr_left-- ? -EINTR : 17;
+}
+
+/* D-13 */
+static void a_call_that_was_interrupted_is_made_again(void **state)
+{
+	struct fixture *fixture = fixture_of(state);
+	struct task task = task_of(fixture, IO_CALL);
+
+	task.op.call = be_interrupted_twice;
+	task.nr_left = 2;
+	assert_int_equal(run(&task), 17);
+}
+
 static int meet_the_others(struct io_op *op)
 {
 	(void)op;
@@ -342,6 +360,7 @@ int main(void)
 		ON_ALL_ENGINES(a_completion_may_start_the_next_operation),
 		ON_ALL_ENGINES(nothing_completes_outside_of_a_turn),
 		ON_ALL_ENGINES(a_call_runs_in_another_thread),
+		ON_ALL_ENGINES(a_call_that_was_interrupted_is_made_again),
 		ON_ALL_ENGINES(calls_run_side_by_side),
 		ON_ALL_ENGINES(another_thread_than_its_creator_may_own_it),
 		cmocka_unit_test(an_engine_has_a_name),

@@ -216,6 +216,33 @@ static void what_comes_after_the_stop_waits_for_the_next_start(void **state)
 	guest_stop(&bench->guests[1]);
 }
 
+/* Until then the fds are open; afterwards their numbers may be others'. */
+static void signals_and_kicks_are_through_when_it_is_given_back(void **state)
+{
+	struct bench *bench = bench_of(state);
+	struct guest *guest = &bench->guests[0];
+	uint64_t count = 0;
+
+	bench->driver.held = true;
+	for (unsigned int i = 0; i < 100; i++) {
+		guest_start(guest);
+		guest_read(guest, 0);
+		bench_wait_submitted(bench, i + 1);
+		guest_ask_back(guest);
+		rh_eventfd_signal(guest->kick);
+		ring_store(ring_used_event(&guest->ring), guest->ring.used_idx);
+		bench_let_go(bench, 1);
+		guest_wait_given_back(guest);
+		assert_int_equal(read(guest->call, &count, sizeof(count)),
+				 sizeof(count));
+		assert_int_equal(count, 1);
+		assert_int_equal(read(guest->kick, &count, sizeof(count)), -1);
+		assert_int_equal(guest_wait(guest), 0);
+		/* it is nobody's now */
+		rh_eventfd_signal(guest->kick);
+	}
+}
+
 static unsigned int count_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -478,6 +505,8 @@ int main(void)
 		ON_BOTH_ENGINES(a_stop_waits_for_what_is_under_way),
 		ON_BOTH_ENGINES(
 			what_comes_after_the_stop_waits_for_the_next_start),
+		ON_BOTH_ENGINES(
+			signals_and_kicks_are_through_when_it_is_given_back),
 		ON_BOTH_ENGINES(a_queue_may_start_and_stop_any_number_of_times),
 		ON_BOTH_ENGINES(queues_of_one_driver_share_its_context),
 		ON_BOTH_ENGINES(a_busy_driver_gets_every_request_in_the_end),
