@@ -84,7 +84,7 @@ struct worker_queue {
 	struct virtio_blk *blk;
 	struct driver *driver;
 	struct context *context;     /* counted; NULL if the start failed */
-	struct blk_queue *blk_queue; /* NULL if the start failed */
+	struct blk_queue *blk_queue; /* NULL if it could not be made */
 	struct engine_watch kick;
 	bool watching;
 	bool kicks_pile_up; /* a pipe, which must be emptied */
@@ -196,12 +196,7 @@ static int try_start(struct worker_queue *queue)
 				  queue, &queue->blk_queue);
 	if (result < 0)
 		return result;
-	result = watch_kicks(queue);
-	if (result < 0) {
-		blk_queue_destroy(queue->blk_queue);
-		queue->blk_queue = NULL;
-	}
-	return result;
+	return watch_kicks(queue);
 }
 
 /* A queue whose start fails does nothing until it is stopped. */

@@ -137,6 +137,35 @@ static void a_storm_of_writes_is_one_call_a_turn(void **state)
 	look_away(&eye);
 }
 
+/* The completion queue overflows, which ends some of the polls. */
+static void more_watches_than_fit_are_ready_again_and_again(void **state)
+{
+	enum {
+		NR = 100
+	};
+	struct fixture *fixture = fixture_of(state);
+	struct eye *eyes = calloc(NR, sizeof(*eyes));
+
+	for (int i = 0; i < NR; i++)
+		look_at(&eyes[i], fixture, rh_eventfd_create());
+	for (unsigned int round = 1; round <= 20; round++) {
+		for (int i = 0; i < NR; i++) {
+			eyes[i].nr_ready = 0;
+			rh_eventfd_signal(eyes[i].watch.fd);
+		}
+		/* without waiting, since that alone makes room */
+		for (int i = 0; i < NR; i++)
+			while (!eyes[i].nr_ready)
+				turn(fixture, round % 2);
+		turn_idly(fixture);
+	}
+	for (int i = 0; i < NR; i++) {
+		look_away(&eyes[i]);
+		rh_fd_close(&eyes[i].watch.fd);
+	}
+	free(eyes);
+}
+
 struct kicker {
 	int fd;
 	atomic_uint asked;
@@ -452,6 +481,7 @@ int main(void)
 			each_later_write_calls_again_whether_it_is_taken_out),
 		ON_ALL_ENGINES(what_was_there_before_the_watch_is_seen),
 		ON_ALL_ENGINES(a_storm_of_writes_is_one_call_a_turn),
+		ON_ALL_ENGINES(more_watches_than_fit_are_ready_again_and_again),
 		ON_ALL_ENGINES(no_write_is_ever_missed),
 		ON_ALL_ENGINES(a_pipe_whose_writer_has_gone_calls_a_last_time),
 		ON_ALL_ENGINES(a_socket_whose_peer_has_gone_calls_no_more),

@@ -243,6 +243,29 @@ static void signals_and_kicks_are_through_when_it_is_given_back(void **state)
 	}
 }
 
+/* The same without a watch, whose removal takes a turn as well. */
+static void the_last_signal_of_a_polled_queue_is_through_too(void **state)
+{
+	struct bench *bench = bench_of(state);
+	struct guest *guest = &bench->guests[0];
+	uint64_t count = 0;
+
+	bench->driver.held = true;
+	rh_fd_close(&guest->ring.queue.kick_fd);
+	for (unsigned int i = 0; i < 100; i++) {
+		guest_start(guest);
+		guest_add(guest, 0);
+		bench_wait_submitted(bench, i + 1);
+		guest_ask_back(guest);
+		ring_store(ring_used_event(&guest->ring), guest->ring.used_idx);
+		bench_let_go(bench, 1);
+		guest_wait_given_back(guest);
+		assert_int_equal(read(guest->call, &count, sizeof(count)),
+				 sizeof(count));
+		assert_int_equal(guest_wait(guest), 0);
+	}
+}
+
 static unsigned int count_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -375,6 +398,24 @@ static void a_broken_queue_is_quiet_and_can_be_stopped(void **state)
 	rh_log_set(NULL, NULL, RH_LOG_WARNING);
 }
 
+static void a_broken_queue_is_polled_no_more(void **state)
+{
+	struct bench *bench = bench_of(state);
+	struct guest *guest = &bench->guests[0];
+
+	rh_log_set(keep_line, NULL, RH_LOG_ERROR);
+	rh_fd_close(&guest->ring.queue.kick_fd);
+	ring_make_available(&guest->ring, BENCH_RING_SIZE + 7);
+	guest_start(guest);
+	/* the other one's answer comes a turn after the break, or later */
+	guest_start(&bench->guests[1]);
+	guest_keep_busy(&bench->guests[1], 10, 1);
+	assert_true(cpu_msec_while_idle() < 20);
+	guest_stop(guest);
+	guest_stop(&bench->guests[1]);
+	rh_log_set(NULL, NULL, RH_LOG_WARNING);
+}
+
 static void *flood(void *opaque)
 {
 	struct guest *guest = opaque;
@@ -458,6 +499,8 @@ static void read_field(const char *path, const char *field, char value[64])
 
 static void its_thread_has_its_name_and_no_signals(void **state)
 {
+	struct bench *bench = bench_of(state);
+	struct guest *guest = &bench->guests[0];
 	DIR *dir = opendir("/proc/self/task");
 	/* all but KILL, STOP, and two that libc keeps for itself */
 	const unsigned long long blockable = 0xfffffffe7ffbfeff;
@@ -466,7 +509,10 @@ static void its_thread_has_its_name_and_no_signals(void **state)
 	char path[300];
 	char value[64];
 
-	bench_of(state);
+	/* while it starts libc blocks all signals anyway */
+	guest_start(guest);
+	guest_keep_busy(guest, 10, 1);
+	guest_stop(guest);
 	while ((entry = readdir(dir))) {
 		snprintf(path, sizeof(path), "/proc/self/task/%s/status",
 			 entry->d_name);
@@ -507,11 +553,14 @@ int main(void)
 			what_comes_after_the_stop_waits_for_the_next_start),
 		ON_BOTH_ENGINES(
 			signals_and_kicks_are_through_when_it_is_given_back),
+		ON_BOTH_ENGINES(
+			the_last_signal_of_a_polled_queue_is_through_too),
 		ON_BOTH_ENGINES(a_queue_may_start_and_stop_any_number_of_times),
 		ON_BOTH_ENGINES(queues_of_one_driver_share_its_context),
 		ON_BOTH_ENGINES(a_busy_driver_gets_every_request_in_the_end),
 		ON_BOTH_ENGINES(an_idle_worker_costs_nothing),
 		ON_BOTH_ENGINES(a_broken_queue_is_quiet_and_can_be_stopped),
+		ON_BOTH_ENGINES(a_broken_queue_is_polled_no_more),
 		ON_BOTH_ENGINES(a_flooding_queue_does_not_starve_another),
 		ON_BOTH_ENGINES(
 			a_queue_that_cannot_start_says_so_and_can_be_stopped),
