@@ -73,6 +73,8 @@ static int make_directory(struct server *server,
 	else
 		snprintf(server->socket, sizeof(server->socket), "%s/socket",
 			 server->dir);
+	if (options->image)
+		return link(options->image, server->image) < 0 ? -errno : 0;
 	return make_image(server->image, options->image_bytes ?
 						 options->image_bytes :
 						 SERVER_IMAGE_BYTES);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * export - whose the image is, a size that changes, and when the server ends
+ *
+ * Against ringhost only: what these are about is not in the protocol.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/e2e/client.h"
+#include "tests/frontend/clock.h"
+
+#define SECTOR_BYTES	512
+#define SOON_MSEC	2000
+#define LATE_MSEC	10000
+#define POLL_USEC	10000
+#define WAITS_FOR_IMAGE "another process holds the image"
+#define DOES_NOT_GET_IT "does not get its disk"
+
+/* Two servers with one image, and a VM for each; B's has not started. */
+struct pair {
+	struct server a;
+	struct server b;
+	struct client of_a;
+	struct client of_b;
+};
+
+static void open_pair(struct pair *pair)
+{
+	struct server_options same = { 0 };
+	const struct client_options two_queues = { .nr_queues = 2 };
+
+	memset(pair, 0, sizeof(*pair));
+	assert_int_equal(server_start(&pair->a, NULL), 0);
+	same.image = pair->a.image;
+	assert_int_equal(server_start(&pair->b, &same), 0);
+	assert_int_equal(client_open(&pair->of_a, &pair->a, &two_queues), 0);
+	assert_int_equal(client_check_io(&pair->of_a, 0, 1), 0);
+	assert_int_equal(client_connect(&pair->of_b, &pair->b, NULL), 0);
+	assert_int_equal(client_prepare(&pair->of_b, NULL), 0);
+}
+
+static void close_pair(struct pair *pair)
+{
+	client_close(&pair->of_a);
+	client_close(&pair->of_b);
+	assert_int_equal(server_stop(&pair->a), 0);
+	assert_int_equal(server_stop(&pair->b), 0);
+}
+
+static void wait_for_log(const struct server *server, const char *text,
+			 int timeout_msec)
+{
+	uint64_t deadline = fe_deadline(timeout_msec);
+
+	while (!server_log_count(server, text)) {
+		if (fe_now_usec() > deadline)
+			fail_msg("'%s' is not logged", text);
+		usleep(POLL_USEC);
+	}
+}
+
+/* A read that is submitted and not waited for. */
+static struct fe_blk_request *submit_read(struct client *client)
+{
+	struct fe_blk_request *request = fe_blk_get(&client->blks[0]);
+
+	assert_non_null(request);
+	request->type = VIRTIO_BLK_T_IN;
+	request->sector = 0;
+	request->data_bytes = SECTOR_BYTES;
+	assert_int_equal(fe_blk_add(request), 0);
+	fe_vring_submit(&client->vrings[0]);
+	return request;
+}
+
+static void b_waits_with_a_read(struct pair *pair,
+				struct fe_blk_request **request)
+{
+	assert_int_equal(client_start(&pair->of_b), 0);
+	*request = submit_read(&pair->of_b);
+	wait_for_log(&pair->b, WAITS_FOR_IMAGE, SOON_MSEC);
+	assert_int_equal(fe_blk_wait(*request, 300), -ETIMEDOUT);
+}
+
+/* Behaviour 21, at the start of queues */
+static void a_vm_waits_while_another_server_has_the_image(void **state)
+{
+	struct fe_blk_request *request;
+	struct pair pair;
+
+	(void)state;
+	open_pair(&pair);
+	b_waits_with_a_read(&pair, &request);
+	client_close(&pair.of_a);
+	assert_int_equal(fe_blk_wait(request, SOON_MSEC), 0);
+	assert_int_equal(fe_blk_result(request), 0);
+	assert_int_equal(server_log_count(&pair.b, DOES_NOT_GET_IT), 0);
+	close_pair(&pair);
+}
+
+/* As the source of a migration, which stays connected */
+static void stopping_all_queues_gives_the_image_away(void **state)
+{
+	struct fe_blk_request *request;
+	struct pair pair;
+	uint32_t base;
+
+	(void)state;
+	open_pair(&pair);
+	b_waits_with_a_read(&pair, &request);
+	assert_int_equal(fe_session_get_base(&pair.of_a.session, 0, &base), 0);
+	assert_int_equal(fe_blk_wait(request, 300), -ETIMEDOUT);
+	assert_int_equal(fe_session_get_base(&pair.of_a.session, 1, &base), 0);
+	assert_int_equal(fe_blk_wait(request, SOON_MSEC), 0);
+	close_pair(&pair);
+}
+
+/* New guest memory stops all queues, and starts them again. */
+static void a_change_of_memory_keeps_the_image(void **state)
+{
+	struct fe_blk_request *request;
+	struct pair pair;
+
+	(void)state;
+	open_pair(&pair);
+	b_waits_with_a_read(&pair, &request);
+	for (unsigned int i = 0; i < 100; i++)
+		assert_int_equal(fe_session_set_table(&pair.of_a.session,
+						      &pair.of_a.memory),
+				 0);
+	assert_int_equal(client_check_io(&pair.of_a, 0, 2), 0);
+	assert_int_equal(fe_blk_wait(request, 300), -ETIMEDOUT);
+	close_pair(&pair);
+}
+
+static void a_queue_that_waits_is_given_back_at_once(void **state)
+{
+	struct fe_blk_request *request;
+	struct pair pair;
+	uint32_t base = 77;
+
+	(void)state;
+	open_pair(&pair);
+	b_waits_with_a_read(&pair, &request);
+	pair.of_b.session.timeout_msec = 1000;
+	assert_int_equal(fe_session_get_base(&pair.of_b.session, 0, &base), 0);
+	assert_int_equal(base, 0);
+	close_pair(&pair);
+}
+
+static void the_wait_for_the_image_is_bounded(void **state)
+{
+	struct fe_blk_request *request;
+	struct pair pair;
+
+	(void)state;
+	open_pair(&pair);
+	b_waits_with_a_read(&pair, &request);
+	wait_for_log(&pair.b, DOES_NOT_GET_IT, LATE_MSEC);
+
+	/* too late: the image may have changed under the guest */
+	client_close(&pair.of_a);
+	assert_int_equal(fe_blk_wait(request, 500), -ETIMEDOUT);
+	assert_int_equal(server_log_count(&pair.b, DOES_NOT_GET_IT), 1);
+
+	/* a VM that starts anew gets it */
+	client_close(&pair.of_b);
+	assert_int_equal(client_fresh_io(&pair.b), 0);
+	close_pair(&pair);
+}
+
+static uint64_t capacity_of(struct client *client)
+{
+	uint64_t capacity = 0;
+
+	assert_int_equal(fe_session_get_config(&client->session, 0, &capacity,
+					       sizeof(capacity)),
+			 0);
+	return capacity * SECTOR_BYTES;
+}
+
+static void resize(const struct server *server, uint64_t bytes)
+{
+	assert_int_equal(truncate(server->image, (off_t)bytes), 0);
+	assert_int_equal(kill(server->pid, SIGUSR1), 0);
+}
+
+/* Behaviour 19: one message if the channel exists */
+static void a_new_size_reaches_the_guest(void **state)
+{
+	struct server *server = *state;
+	const uint8_t sector[SECTOR_BYTES] = { 1 };
+	struct fe_message message;
+	struct client client;
+	int channel;
+
+	assert_int_equal(client_open(&client, server, NULL), 0);
+	assert_int_equal(capacity_of(&client), SERVER_IMAGE_BYTES);
+	assert_int_equal(fe_session_open_channel(&client.session, &channel), 0);
+	resize(server, 2 * SERVER_IMAGE_BYTES);
+	assert_int_equal(fe_message_receive(channel, &message, SOON_MSEC, NULL,
+					    NULL),
+			 0);
+	assert_int_equal(message.request, FE_BACKEND_CONFIG_CHANGE);
+	assert_int_equal(capacity_of(&client), 2 * SERVER_IMAGE_BYTES);
+	assert_int_equal(fe_blk_write(&client.blks[0],
+				      SERVER_IMAGE_BYTES / SECTOR_BYTES, sector,
+				      sizeof(sector)),
+			 0);
+	assert_int_equal(client_check_io(&client, 0, 1), 0);
+	close(channel);
+	client_close(&client);
+}
+
+/* Behaviour 19, and the fault table: resize without a client or a channel */
+static void a_new_size_needs_nobody_there(void **state)
+{
+	struct server *server = *state;
+	struct client client;
+	uint64_t deadline = fe_deadline(SOON_MSEC);
+
+	resize(server, 2 * SERVER_IMAGE_BYTES);
+	wait_for_log(server, "no guest was there to tell", SOON_MSEC);
+	assert_int_equal(client_open(&client, server, NULL), 0);
+	assert_int_equal(capacity_of(&client), 2 * SERVER_IMAGE_BYTES);
+	resize(server, 3 * SERVER_IMAGE_BYTES);
+	while (capacity_of(&client) != 3 * SERVER_IMAGE_BYTES)
+		assert_true(fe_now_usec() < deadline);
+	assert_int_equal(client_check_io(&client, 0, 1), 0);
+	client_close(&client);
+}
+
+static void a_session_is_summed_up_at_its_end(void **state)
+{
+	struct server *server = *state;
+	struct client client;
+
+	assert_int_equal(client_open(&client, server, NULL), 0);
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(client_check_io(&client, 0, i), 0);
+	assert_int_equal(fe_blk_flush(&client.blks[0]), 0);
+	client_close(&client);
+	assert_int_equal(client_fresh_io(server), 0);
+	assert_int_equal(server_log_count(server, "the session had 3 reads"),
+			 1);
+	wait_for_log(server, "the session had 1 reads", SOON_MSEC);
+}
+
+static void the_first_disconnect_can_be_the_end(void **state)
+{
+	const struct server_options options = {
+		.options = { "--exit-on-disconnect" },
+	};
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &options), 0);
+	assert_int_equal(client_fresh_io(&server), 0);
+	assert_int_equal(server_wait(&server, SOON_MSEC), 0);
+	assert_int_equal(access(server.socket, F_OK), -1);
+	server_clean_up(&server);
+}
+
+/* Behaviour 7: all signals that end a program end this one in order. */
+static void sigint_and_sighup_end_it_as_sigterm_does(void **state)
+{
+	static const int signals[] = { SIGINT, SIGHUP };
+	struct server server;
+	struct client client;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		assert_int_equal(server_start(&server, NULL), 0);
+		assert_int_equal(client_open(&client, &server, NULL), 0);
+		assert_int_equal(client_check_io(&client, 0, 1), 0);
+		assert_int_equal(kill(server.pid, signals[i]), 0);
+		assert_int_equal(server_wait(&server, SOON_MSEC), 0);
+		assert_int_equal(access(server.socket, F_OK), -1);
+		client_close(&client);
+		server_clean_up(&server);
+	}
+}
+
+#define WITH_SERVER(test)                                                      \
+	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_vm_waits_while_another_server_has_the_image),
+		cmocka_unit_test(stopping_all_queues_gives_the_image_away),
+		cmocka_unit_test(a_change_of_memory_keeps_the_image),
+		cmocka_unit_test(a_queue_that_waits_is_given_back_at_once),
+		cmocka_unit_test(the_wait_for_the_image_is_bounded),
+		WITH_SERVER(a_new_size_reaches_the_guest),
+		WITH_SERVER(a_new_size_needs_nobody_there),
+		WITH_SERVER(a_session_is_summed_up_at_its_end),
+		cmocka_unit_test(the_first_disconnect_can_be_the_end),
+		cmocka_unit_test(sigint_and_sighup_end_it_as_sigterm_does),
+	};
+
+	if (server_is_missing())
+		return 0;
+	return cmocka_run_group_tests_name("export", tests, NULL, NULL);
+}
