@@ -4,9 +4,10 @@
  *
  * The kernel has one way to add to an eventfd that never sleeps: it does so
  * itself, when an asynchronous operation completes that asked for it (see
- * IOCB_FLAG_RESFD in io_submit(2)). The operation here is a poll of a file
- * that is always ready, so it completes at once. A write would be a little
- * cheaper; a server with its own io_uring sends its signals through that.
+ * IOCB_FLAG_RESFD in io_submit(2)). The operation here is a poll of the
+ * eventfd itself, which is readable or writable at any time, so it completes
+ * at once. A write would be a little cheaper; a server with its own io_uring
+ * sends its signals through that.
  *
  * One context serves the whole process. It is made at the first use, and
  * then never changes; a process forked off later does not have it, and falls
@@ -18,9 +19,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -32,69 +31,40 @@
 
 #define MAX_EVENTS 32
 
-struct notifier {
-	aio_context_t context;
-	int ready_fd; /* an eventfd that stays above 0 */
-};
+/* 0 until the first use */
+static _Atomic aio_context_t process_context;
 
-static _Atomic(struct notifier *) the_notifier;
-
-static void destroy_notifier(struct notifier *notifier)
+/* Returns 0 where the host does not allow it. */
+static aio_context_t get_context(void)
 {
-	rh_fd_close(&notifier->ready_fd);
-	if (notifier->context)
-		syscall(SYS_io_destroy, notifier->context);
-	free(notifier);
-}
+	aio_context_t context = atomic_load(&process_context);
+	aio_context_t other = 0;
 
-static struct notifier *create_notifier(void)
-{
-	struct notifier *notifier = calloc(1, sizeof(*notifier));
-
-	if (!notifier)
-		return NULL;
-	notifier->ready_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (notifier->ready_fd < 0 ||
-	    syscall(SYS_io_setup, MAX_EVENTS, &notifier->context) < 0) {
-		destroy_notifier(notifier);
-		return NULL;
-	}
-	return notifier;
-}
-
-/* Returns NULL where the host does not allow it. */
-static struct notifier *get_notifier(void)
-{
-	struct notifier *notifier = atomic_load(&the_notifier);
-	struct notifier *other = NULL;
-
-	if (likely(notifier))
-		return notifier;
-	notifier = create_notifier();
-	if (!notifier)
-		return NULL;
-	if (atomic_compare_exchange_strong(&the_notifier, &other, notifier))
-		return notifier;
-	destroy_notifier(notifier);
+	if (likely(context))
+		return context;
+	if (syscall(SYS_io_setup, MAX_EVENTS, &context) < 0)
+		return 0;
+	if (atomic_compare_exchange_strong(&process_context, &other, context))
+		return context;
+	syscall(SYS_io_destroy, context);
 	return other;
 }
 
-static void reap(struct notifier *notifier)
+static void reap(aio_context_t context)
 {
 	struct io_event events[MAX_EVENTS];
 	struct timespec now = { 0 };
 
-	syscall(SYS_io_getevents, notifier->context, 0, MAX_EVENTS, events,
-		&now);
+	syscall(SYS_io_getevents, context, 0L, (long)MAX_EVENTS, events, &now);
 }
 
 /* Returns 0 or -errno. */
-static int signal_by_completion(struct notifier *notifier, int fd)
+static int signal_by_completion(aio_context_t context, int fd)
 {
 	struct iocb operation = {
 		.aio_lio_opcode = IOCB_CMD_POLL,
-		.aio_fildes = (uint32_t)notifier->ready_fd,
-		.aio_buf = POLLIN,
+		.aio_fildes = (uint32_t)fd,
+		.aio_buf = POLLIN | POLLOUT,
 		.aio_flags = IOCB_FLAG_RESFD,
 		.aio_resfd = (uint32_t)fd,
 	};
@@ -102,11 +72,10 @@ static int signal_by_completion(struct notifier *notifier, int fd)
 	long done;
 
 	do {
-		done = syscall(SYS_io_submit, notifier->context, 1L,
-			       operations);
+		done = syscall(SYS_io_submit, context, 1L, operations);
 		if (done < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
-		reap(notifier);
+		reap(context);
 	} while (done < 0);
 	return 0;
 }
@@ -121,9 +90,9 @@ static void signal_by_write(int fd)
 
 void rh_peerfd_signal(int fd)
 {
-	struct notifier *notifier = get_notifier();
+	aio_context_t context = get_context();
 
-	if (!notifier || signal_by_completion(notifier, fd) < 0)
+	if (!context || signal_by_completion(context, fd) < 0)
 		signal_by_write(fd);
 }
 

@@ -71,30 +71,7 @@ int engine_turn(struct engine *engine, bool wait)
 	return engine->ops->turn(engine, wait);
 }
 
-/*
- * An fd is non-blocking when it arrives, but its flags are shared with the
- * peer who sent it and who may take that back: ask before touching it.
- */
-static bool is_ready(int fd, short events)
-{
-	struct pollfd ready = { .fd = fd, .events = events };
-
-	return poll(&ready, 1, 0) == 1 && (ready.revents & events);
-}
-
 void engine_signal_now(int fd)
 {
 	rh_peerfd_signal(fd);
-}
-
-void engine_drain_now(int fd)
-{
-	char sink[4096];
-	struct iovec iov = { sink, sizeof(sink) };
-	ssize_t done = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-
-	/* older kernels' pipes */
-	if (done < 0 && errno == EOPNOTSUPP && is_ready(fd, POLLIN))
-		done = read(fd, sink, sizeof(sink));
-	(void)done;
 }

@@ -133,7 +133,4 @@ struct engine {
 /* engine_signal() by a system call of its own; does not block either. */
 void engine_signal_now(int fd);
 
-/* Take out what has arrived at fd, up to a page of it; does not block. */
-void engine_drain_now(int fd);
-
 #endif

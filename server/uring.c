@@ -258,15 +258,17 @@ static void uring_signal(struct engine *engine, int fd)
 }
 
 /*
- * Older kernels know RWF_NOWAIT of eventfds, but not of a pipe that stands in
- * for one. The fd is only sure to be open until the turn after the one in
- * which it was given; afterwards the number may be another file's.
+ * The counter is full, or the peer has cleared O_NONBLOCK, or its file is of
+ * a kind that knows no RWF_NOWAIT. The fd is only sure to be open until the
+ * turn after the one in which it was given; afterwards the number may be
+ * another file's.
  */
 static void signal_failed(struct uring *uring, uint64_t data, int error)
 {
 	unsigned int age = uring->turn - (unsigned int)(data >> 35);
 
-	if (error == -EOPNOTSUPP && (age & TURN_MASK) <= 1)
+	if ((error == -EAGAIN || error == -EOPNOTSUPP) &&
+	    (age & TURN_MASK) <= 1)
 		engine_signal_now((int)(data >> 3 & 0xffffffff));
 }
 

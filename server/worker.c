@@ -22,11 +22,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/peerfd.h"
 #include "server/worker.h"
 
 #define NAME_BYTES   16 /* of a thread, with its NUL */
@@ -87,7 +87,7 @@ struct worker_queue {
 	struct blk_queue *blk_queue; /* NULL if it could not be made */
 	struct engine_watch kick;
 	bool watching;
-	bool kicks_pile_up; /* a pipe, which must be emptied */
+	bool served; /* at least once since it started */
 	enum phase phase;
 	uint64_t signal_turn; /* in which it last signalled the driver */
 	struct list_node link;
@@ -116,8 +116,6 @@ static void note_kick(struct engine_watch *watch)
 	struct worker_queue *queue =
 		container_of(watch, struct worker_queue, kick);
 
-	if (queue->kicks_pile_up)
-		engine_drain_now(watch->fd);
 	if (queue->phase == PHASE_RUNNING)
 		activate(queue);
 }
@@ -169,13 +167,10 @@ static void put_context(struct context *context)
 static int watch_kicks(struct worker_queue *queue)
 {
 	int fd = rh_queue_kick_fd(queue->queue);
-	struct stat info;
 	int result;
 
 	if (fd < 0)
 		return 0;
-	/* An eventfd has no file type; it only counts, and may go on. */
-	queue->kicks_pile_up = fstat(fd, &info) < 0 || info.st_mode & S_IFMT;
 	queue->kick.fd = fd;
 	queue->kick.ready = note_kick;
 	queue->kick.removed = note_unwatched;
@@ -244,7 +239,7 @@ static void give_back(struct worker_queue *queue)
 	/* Kicks are looked at when the queue starts; whoever has it next
 	 * must not find ours. */
 	if (kick_fd >= 0)
-		engine_drain_now(kick_fd);
+		rh_peerfd_drain(kick_fd);
 	free(queue);
 	rh_queue_stopped(given_back);
 }
@@ -259,12 +254,18 @@ static void signal_driver(struct worker_queue *queue)
 	queue->signal_turn = queue->worker->turn;
 }
 
-/* Take and flush. Returns true when there is more to take at once. */
+/*
+ * Take and flush. Returns true when there is more to take at once.
+ *
+ * A queue that is to stop right after its start is served once all the same:
+ * a front-end that changes memory again and again must not starve its guest.
+ */
 static bool serve(struct worker_queue *queue)
 {
 	bool more = false;
 
-	if (queue->phase == PHASE_RUNNING) {
+	if (queue->phase == PHASE_RUNNING || !queue->served) {
+		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
 		more = blk_queue_take(queue->blk_queue);
 	} else {

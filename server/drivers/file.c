@@ -123,40 +123,41 @@ static int open_image(struct file *file)
 	return error;
 }
 
-/* Refused with a sentence, or known not to be there: then it is no problem. */
-static int judge_lock(const struct file *file, int error, pid_t holder)
+static void warn_without_locks(const struct file *file, int error)
 {
-	char who[64] = "another process";
-
-	if (!error)
-		return 0;
-	if (error != -EAGAIN) {
-		rh_log(RH_LOG_WARNING, file->name,
-		       "the file system of %s has no locks (%s): nothing "
-		       "keeps another process from writing it",
-		       file->path, strerror(-error));
-		return 0;
-	}
-	if (holder)
-		snprintf(who, sizeof(who), "process %ld", (long)holder);
-	rh_log(RH_LOG_ERROR, file->name,
-	       "%s is locked by %s: stop it or pass --force-share", file->path,
-	       who);
-	return error;
+	rh_log(RH_LOG_WARNING, file->name,
+	       "the file system of %s has no locks (%s): nothing keeps another "
+	       "process from writing it",
+	       file->path, strerror(-error));
 }
 
-static int check_lock(const struct file *file)
+/*
+ * An image in use is no reason to give up: the server to which a VM is about
+ * to migrate starts while the other one still runs. Whether the image is
+ * free counts when a guest starts to use it, in claim_file().
+ */
+static void look_at_lock(const struct file *file)
 {
+	char who[64] = "another process";
 	pid_t holder = 0;
 	int error;
 
 	if (file->force_share)
-		return 0;
+		return;
 	error = imagelock_check(file->fd, !file->driver.info.read_only,
 				&holder);
-	return judge_lock(file, error, holder);
+	if (holder)
+		snprintf(who, sizeof(who), "process %ld", (long)holder);
+	if (error == -EAGAIN)
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s is locked by %s: a guest gets it when that process "
+		       "has ended; stop it, or pass --force-share",
+		       file->path, who);
+	else if (error)
+		warn_without_locks(file, error);
 }
 
+/* The caller may wait for the holder, so he is the one to complain of him. */
 static int claim_file(struct driver *driver)
 {
 	const struct file *file = file_of(driver);
@@ -166,8 +167,11 @@ static int claim_file(struct driver *driver)
 	if (file->force_share)
 		return 0;
 	error = imagelock_claim(file->fd, !driver->info.read_only, &holder);
-	/* The caller may wait for the holder, so he is the one to complain. */
-	return error == -EAGAIN ? error : judge_lock(file, error, holder);
+	if (error == -EAGAIN)
+		return error;
+	if (error)
+		warn_without_locks(file, error);
+	return 0;
 }
 
 static void release_file(struct driver *driver)
@@ -325,8 +329,6 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 	if (!error)
 		error = open_image(file);
 	if (!error)
-		error = check_lock(file);
-	if (!error)
 		error = learn_size(file);
 	if (!error)
 		error = learn_device_block(file);
@@ -338,6 +340,7 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 		close_file(&file->driver);
 		return error;
 	}
+	look_at_lock(file);
 	file_learn_limits(file);
 	*ret = &file->driver;
 	return 0;

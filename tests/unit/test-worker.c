@@ -118,27 +118,6 @@ static void a_queue_without_a_call_fd_is_served(void **state)
 	guest_stop(guest);
 }
 
-/* Part 2a, "kick fd is a pipe": it must not fill up. */
-static void a_pipe_may_stand_in_for_the_kick_fd(void **state)
-{
-	struct bench *bench = bench_of(state);
-	struct guest *guest = &bench->guests[0];
-	int fds[2];
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-	rh_fd_close(&guest->ring.queue.kick_fd);
-	rh_fd_close(&guest->kick);
-	guest->ring.queue.kick_fd = fds[0];
-	guest->kick = fds[1];
-	guest_start(guest);
-	for (unsigned int i = 0; i < 10000; i++) {
-		guest_add(guest, i % BENCH_NR_SLOTS);
-		assert_int_equal(write(guest->kick, "12345678", 8), 8);
-		assert_int_equal(guest_wait(guest), i % BENCH_NR_SLOTS);
-	}
-	guest_stop(guest);
-}
-
 /* Part 2a, "counter at 2^64-2": the other queue goes on. */
 static void a_full_call_fd_holds_nobody_up(void **state)
 {
@@ -546,7 +525,6 @@ int main(void)
 		ON_BOTH_ENGINES(nor_when_the_driver_answers_at_once),
 		ON_BOTH_ENGINES(a_queue_without_a_kick_fd_is_polled),
 		ON_BOTH_ENGINES(a_queue_without_a_call_fd_is_served),
-		ON_BOTH_ENGINES(a_pipe_may_stand_in_for_the_kick_fd),
 		ON_BOTH_ENGINES(a_full_call_fd_holds_nobody_up),
 		ON_BOTH_ENGINES(a_stop_waits_for_what_is_under_way),
 		ON_BOTH_ENGINES(
