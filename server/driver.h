@@ -77,6 +77,10 @@ struct driver_ops {
 	/* In the worker's thread. Returns 0 with *ret set, or -errno. */
 	int (*attach)(struct driver *driver, struct engine *engine,
 		      struct driver_context **ret);
+	/*
+	 * Nothing is under way. What the context watches is unwatched, and
+	 * removed in a later turn: the engine is not destroyed before.
+	 */
 	void (*detach)(struct driver_context *context);
 
 	/* Never blocks, never allocates. */

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "tests/unit/disk.h"
 #include "tests/unit/fake_engine.h"
@@ -30,6 +31,13 @@ struct driver_options disk_options(const char *image)
 		.name = "disk0",
 		.cache = DRIVER_CACHE_WRITEBACK,
 	};
+}
+
+static void turn(struct disk *disk, bool wait)
+{
+	int error = engine_turn(disk->engine, wait);
+
+	assert(!error);
 }
 
 enum engine_kind disk_engine_kind(const char *name)
@@ -59,11 +67,33 @@ void disk_attach(struct disk *disk, struct driver *driver,
 	assert(!error);
 }
 
+/* A watch that is removed after all that were unwatched before. */
+struct last_watch {
+	struct engine_watch watch;
+	bool is_removed;
+};
+
+static void note_removal(struct engine_watch *watch)
+{
+	container_of(watch, struct last_watch, watch)->is_removed = true;
+}
+
 void disk_detach(struct disk *disk)
 {
+	struct last_watch last = {
+		.watch.fd = rh_eventfd_create(),
+		.watch.removed = note_removal,
+	};
+	int error = engine_watch(disk->engine, &last.watch);
+
+	assert(!error);
+	turn(disk, false);
 	disk->driver->ops->detach(disk->context);
-	engine_turn(disk->engine, false);
+	engine_unwatch(disk->engine, &last.watch);
+	while (!last.is_removed)
+		turn(disk, true);
 	engine_destroy(disk->engine);
+	rh_fd_close(&last.watch.fd);
 }
 
 int disk_open(struct disk *disk, const struct driver_options *options,
@@ -120,7 +150,7 @@ void disk_start(struct disk *disk, struct disk_request *request)
 
 	while ((answer = ops->submit(disk->context, &request->blk)) ==
 	       DRIVER_BUSY)
-		engine_turn(disk->engine, false);
+		turn(disk, false);
 	assert(!request->nr_completions);
 	if (answer != DRIVER_COMPLETED)
 		return;
@@ -131,7 +161,7 @@ void disk_start(struct disk *disk, struct disk_request *request)
 int disk_wait(struct disk *disk, struct disk_request *request)
 {
 	while (!request->nr_completions)
-		engine_turn(disk->engine, true);
+		turn(disk, true);
 	return request->result;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file - what the storage fails to do is never reported as done */
+/* file-faults - what the storage fails to do is never reported as done */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * file - what is written is read back, however it is asked for
+ * file-io - what is written is read back, however it is asked for
  *
  * usage: test-file-io [threads|uring]
  */
