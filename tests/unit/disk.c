@@ -23,6 +23,7 @@
 
 static char lines[MAX_LINES][512];
 static unsigned int nr_lines;
+static int loop_fd = -1;
 
 struct driver_options disk_options(const char *image)
 {
@@ -220,57 +221,56 @@ void *disk_memory(size_t bytes)
 	return memory;
 }
 
-static int claim_loop(int image_fd, unsigned int sector_bytes,
+/* What the device's last owner said about writing lives on. */
+static void unprotect(const char *path)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int off = 0;
+
+	ioctl(fd, BLKROSET, &off);
+}
+
+/* Returns the fd on which the device's life hangs, or -1. */
+static int claim_loop(int control_fd, int image_fd, unsigned int sector_bytes,
 		      char path[static 64])
 {
 	struct loop_config config = {
 		.fd = (uint32_t)image_fd,
 		.block_size = sector_bytes,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
 	};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int error = -EPERM;
+	int number = ioctl(control_fd, LOOP_CTL_GET_FREE);
+	int fd;
 
-	/* Another program may take the free one first. */
-	for (int i = 0; control >= 0 && i < 20 && error; i++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE);
-		int fd;
-
-		if (number < 0)
-			break;
-		snprintf(path, 64, "/dev/loop%d", number);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			break;
-		error = ioctl(fd, LOOP_CONFIGURE, &config) < 0 ? -errno : 0;
-		close(fd);
+	if (number < 0)
+		return -1;
+	snprintf(path, 64, "/dev/loop%d", number);
+	unprotect(path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+		rh_fd_close(&fd);
+		return -1;
 	}
-	if (control >= 0)
-		close(control);
-	return error;
+	return fd;
 }
 
 bool disk_make_loop(char path[static 64], const char *image,
 		    unsigned int sector_bytes)
 {
-	int fd = open(image, O_RDWR | O_CLOEXEC);
-	int error;
+	cleanup_close int image_fd = open(image, O_RDWR | O_CLOEXEC);
+	cleanup_close int control_fd =
+		open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 
-	assert(fd >= 0);
-	error = claim_loop(fd, sector_bytes, path);
-	close(fd);
-	return !error;
+	assert(image_fd >= 0 && loop_fd < 0);
+	/* Another program may take the free one first. */
+	for (int i = 0; control_fd >= 0 && i < 20 && loop_fd < 0; i++)
+		loop_fd = claim_loop(control_fd, image_fd, sector_bytes, path);
+	return loop_fd >= 0;
 }
 
-void disk_remove_loop(const char *path)
+void disk_remove_loop(void)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int off = 0;
-
-	assert(fd >= 0);
-	/* It would outlive the image. */
-	ioctl(fd, BLKROSET, &off);
-	ioctl(fd, LOOP_CLR_FD);
-	close(fd);
+	rh_fd_close(&loop_fd);
 }
 
 static void remember(void *opaque, enum rh_log_level level, const char *tag,

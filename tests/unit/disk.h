@@ -75,12 +75,12 @@ void disk_fill(void *data, uint64_t offset_bytes, size_t bytes,
 void *disk_memory(size_t bytes);
 
 /*
- * A loop device over the image with the given sector size. False if this is
- * not allowed here.
+ * A loop device over the image with the given sector size, one at a time; it
+ * goes with the process at the latest. False if this is not allowed here.
  */
 bool disk_make_loop(char path[static 64], const char *image,
 		    unsigned int sector_bytes);
-void disk_remove_loop(const char *path);
+void disk_remove_loop(void);
 
 /* Lines that were logged since; the last one that contains text, or NULL. */
 void disk_listen_to_log(void);

@@ -68,7 +68,7 @@ static int close_device(void **state)
 	if (!open_error)
 		disk_close(&disk);
 	if (has_loop)
-		disk_remove_loop(device);
+		disk_remove_loop();
 	unlink(image);
 	free(shadow);
 	free(memory);
@@ -276,10 +276,10 @@ static void run_writers(void (*write)(struct writer *writer))
 						attach_and_write, &writers[i]),
 				 0);
 	}
-	for (unsigned int i = 0; i < NR_WRITERS; i++) {
+	for (unsigned int i = 0; i < NR_WRITERS; i++)
 		pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; i < NR_WRITERS; i++)
 		assert_int_equal(writers[i].nr_errors, 0);
-	}
 }
 
 static void writers_of_one_block_lose_nothing(void **state)
