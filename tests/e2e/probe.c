@@ -114,3 +114,9 @@ void probe_verdict(void)
 	nr_differences = 0;
 	assert_int_equal(nr, 0);
 }
+
+int probe_set_up(void **state)
+{
+	nr_differences = 0;
+	return server_set_up(state);
+}

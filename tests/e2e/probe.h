@@ -42,4 +42,10 @@ void probe_expect(const char *what, uint64_t detail, int outcome, int expected);
 /* Fails the running test if there was a difference since the last call. */
 void probe_verdict(void);
 
+/* A test with the usual server running, in *state, and nothing counted. */
+int probe_set_up(void **state);
+
+#define WITH_SERVER(test)                                                      \
+	cmocka_unit_test_setup_teardown(test, probe_set_up, server_tear_down)
+
 #endif

@@ -17,7 +17,7 @@
 
 #include "common/base.h"
 #include "common/fd.h"
-#include "tests/e2e/client.h"
+#include "tests/e2e/probe.h"
 #include "tests/frontend/clock.h"
 
 #define SHORT_MSEC 200 /* long enough for an answer that must not come */
@@ -433,9 +433,6 @@ static void dying_with_memory_shown_leaks_nothing(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 	assert_true(client_footprint_same(server, &before));
 }
-
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
 
 int main(void)
 {

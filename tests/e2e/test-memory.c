@@ -267,9 +267,6 @@ static void a_buffer_outside_memory_fails_that_request_alone(void **state)
 	probe_verdict();
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -196,9 +196,6 @@ static void a_peer_that_never_reads_is_cut_off(void **state)
 	assert_true(client_footprint_same(server, &before));
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

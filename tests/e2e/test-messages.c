@@ -459,9 +459,6 @@ static void a_ring_that_was_never_set_up_has_base_zero(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -329,9 +329,6 @@ static void removing_an_unknown_region_is_refused(void **state)
 	probe_verdict();
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

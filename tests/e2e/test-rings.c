@@ -528,9 +528,6 @@ static void fields_that_change_all_the_time_are_harmless(void **state)
 	assert_int_equal(client_fresh_io(*state), 0);
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

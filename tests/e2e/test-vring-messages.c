@@ -401,9 +401,6 @@ static void a_session_as_its_own_kick_fd_is_harmless(void **state)
 	assert_true(client_footprint_same(server, &before));
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

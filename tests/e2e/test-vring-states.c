@@ -555,9 +555,6 @@ static void a_ring_that_lies_wrong_is_broken_until_set_anew(void **state)
 	probe_verdict();
 }
 
-#define WITH_SERVER(test)                                                      \
-	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
