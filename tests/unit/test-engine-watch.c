@@ -395,7 +395,10 @@ static void a_signal_wakes_a_watch(void **state)
 	look_away(&eye);
 }
 
-/* Part 2a, "counter at 2^64-2": non-blocking as it arrives, and blocking. */
+/*
+ * Part 2a, "counter at 2^64-2": non-blocking as it arrives, and blocking. The
+ * kernel itself may still add the one that a write may not.
+ */
 static void a_signal_to_a_full_eventfd_does_not_wait(void **state)
 {
 	struct fixture *fixture = fixture_of(state);
