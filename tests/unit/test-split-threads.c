@@ -238,7 +238,7 @@ static void hammer(bool event_idx)
 	pthread_join(device, NULL);
 	assert_false(atomic_load(&pair.failed));
 	assert_true(nr_done >= NR_REQUESTS);
-	print_message("%u requests, %u kicks, %u calls\n", nr_done,
+	print_message("# %u requests, %u kicks, %u calls\n", nr_done,
 		      atomic_load(&pair.nr_kicks), atomic_load(&pair.nr_calls));
 	free(pair.split.desc);
 	free(pair.split.avail);
