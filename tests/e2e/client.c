@@ -251,8 +251,12 @@ int client_footprint(const struct server *server, struct footprint *ret)
 	unsigned int nr_same = 0;
 	struct fe_session session;
 	struct footprint last = { 0 };
-	int error = fe_session_connect(&session, server->socket);
+	/* so that what is made at the first use, and kept, is there */
+	int error = client_fresh_io(server);
 
+	if (error)
+		return error;
+	error = fe_session_connect(&session, server->socket);
 	/* the answer means that the session before is gone */
 	if (!error)
 		error = fe_session_sync(&session);
