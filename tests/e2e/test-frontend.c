@@ -231,7 +231,7 @@ static void requests_run_side_by_side(void **state)
 
 	connect_to(*state, FE_USUAL_FEATURES);
 	while (nr_done < 2000) {
-		while ((request = fe_blk_get(&fixture.blk))) {
+		while (next < 2000 && (request = fe_blk_get(&fixture.blk))) {
 			request->sector = next++ % 1000 * 8;
 			request->data_bytes = 4096;
 			assert_true(fe_blk_add(request) >= 0);
