@@ -17,6 +17,8 @@ import vm
 GUEST_SECONDS = 100
 MIB = 1 << 20
 
+os.environ['PATH'] += ':/usr/sbin:/sbin'
+
 
 class Case:
   """One test's folder, its guest, and verbs to serve and boot."""
@@ -150,13 +152,17 @@ def case_read_only(case):
 
 def attach_loop(image):
   """A loop device over the image, or None where there can be none."""
-  losetup = shutil.which('losetup', path='/usr/sbin:/sbin:/usr/bin:/bin')
-  if losetup is None or os.geteuid() != 0:
+  if shutil.which('losetup') is None or os.geteuid() != 0:
     return None
-  done = subprocess.run([losetup, '--find', '--show', image],
+  done = subprocess.run(['losetup', '--find', '--show', image],
                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                         check=False)
-  return done.stdout.decode().strip() if done.returncode == 0 else None
+  if done.returncode != 0:
+    return None
+  device = done.stdout.decode().strip()
+  # Whoever had it before may have left it read-only.
+  subprocess.run(['blockdev', '--setrw', device], check=False)
+  return device
 
 
 def detach_loop(device):

@@ -68,10 +68,10 @@ def run_guest(ringhost, guest, folder):
 def summary(facts, cpu_seconds, used_bytes):
   show('==> Summary')
   rows = [
-    ('written', '%s MiB/s, in %s requests' % (
-      facts['write_mibps'], facts['writes'])),
-    ('read', '%s MiB/s, in %s requests' % (
-      facts['read_mibps'], facts['reads'])),
+    ('written', '%s MiB at %s MiB/s, in %s requests' % (
+      facts['verified_mib'], facts['write_mibps'], facts['writes'])),
+    ('read', '%s MiB at %s MiB/s, in %s requests' % (
+      facts['verified_mib'], facts['read_mibps'], facts['reads'])),
     ('flushed', '%s times' % facts['flushes']),
     ('queues', '%s of %s used' % (facts['queues_used'], facts['queues'])),
     ('ringhost', '%.2f s of CPU time' % cpu_seconds),
