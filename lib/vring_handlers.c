@@ -111,8 +111,8 @@ int rh_handle_set_vring_kick(struct rh_request *request)
 }
 
 /*
- * The new call fd is signalled at once: what completed between its arrival
- * and the last use of the old one would else go unnoticed.
+ * The new call fd is signalled once it is in use: what completed between its
+ * arrival and the last use of the old one would else go unnoticed.
  */
 int rh_handle_set_vring_call(struct rh_request *request)
 {
@@ -122,9 +122,8 @@ int rh_handle_set_vring_call(struct rh_request *request)
 	error = take_vring_fd(request, &fd);
 	if (error)
 		return error;
-	if (fd >= 0)
-		rh_peerfd_signal(fd);
 	rh_signal_fd_set(&request->queue->call, fd);
+	rh_queue_notify(request->queue);
 	return 0;
 }
 
