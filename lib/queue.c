@@ -51,7 +51,7 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 	init_signal_fd(&queue->call);
 	init_signal_fd(&queue->err);
 	atomic_init(&queue->given_back, false);
-	atomic_init(&queue->signalling, false);
+	atomic_init(&queue->nr_signalling, 0);
 }
 
 void rh_queue_reset(struct rh_queue *queue)
@@ -75,8 +75,9 @@ void rh_queue_reset(struct rh_queue *queue)
 
 void rh_queue_deinit(struct rh_queue *queue)
 {
-	/* The owner's last touch; it takes one system call at most. */
-	while (atomic_load_explicit(&queue->signalling, memory_order_acquire))
+	/* An owner's last touch; it takes one system call at most. */
+	while (atomic_load_explicit(&queue->nr_signalling,
+				    memory_order_acquire))
 		sched_yield();
 	rh_queue_reset(queue);
 }
@@ -474,10 +475,15 @@ void rh_queue_stopped(struct rh_queue *queue)
 	assert(queue->nr_under_way == 0);
 	if (rh_queue_flush(queue))
 		rh_queue_notify(queue);
-	/* Until this is false again the control thread destroys nothing. */
-	atomic_store_explicit(&queue->signalling, true, memory_order_relaxed);
+	/*
+	 * Until this is 0 again the control thread destroys nothing. It is a
+	 * number, since the next owner may get here before we have left.
+	 */
+	atomic_fetch_add_explicit(&queue->nr_signalling, 1,
+				  memory_order_relaxed);
 	/* Pairs with the control thread's load in rh_take_back_queues(). */
 	atomic_store_explicit(&queue->given_back, true, memory_order_release);
 	rh_eventfd_signal(queue->wake_fd);
-	atomic_store_explicit(&queue->signalling, false, memory_order_release);
+	atomic_fetch_sub_explicit(&queue->nr_signalling, 1,
+				  memory_order_release);
 }

@@ -81,7 +81,7 @@ struct rh_queue {
 
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
-	atomic_bool signalling; /* the owner is about to use wake_fd */
+	atomic_uint nr_signalling; /* owners about to use wake_fd */
 };
 
 /* name: that of the device. */
