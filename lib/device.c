@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "lib/device.h"
@@ -33,7 +34,8 @@ static _Thread_local char thread_token;
 
 /*
  * Calls nest when an operation of the device calls into it again; the
- * outermost one settles. Two threads at once are a bug of the program.
+ * outermost one settles, in its next run if it is past that already. Two
+ * threads at once are a bug of the program.
  */
 static void enter(struct rh_device *device)
 {
@@ -49,6 +51,8 @@ static void leave(struct rh_device *device)
 {
 	if (device->depth == 1)
 		settle(device);
+	else
+		rh_eventfd_signal(device->wake_fd);
 	if (--device->depth == 0)
 		atomic_store(&device->busy, NULL);
 }
@@ -107,6 +111,11 @@ static void listener_ready(struct rh_device *device)
 
 static void timer_expired(struct rh_device *device)
 {
+	uint64_t nr_expired;
+
+	/* It may have been set anew since the event was taken. */
+	if (read(device->timer_fd, &nr_expired, sizeof(nr_expired)) < 0)
+		return;
 	rh_watch_timer(device, 0);
 	if (device->state != RH_DEVICE_READING || !device->incoming.nr_bytes)
 		return; /* it was accept(2) that waited */
@@ -196,6 +205,9 @@ int rh_device_run(struct rh_device *device)
 	struct epoll_event events[EVENTS_A_RUN];
 	int nr_events;
 
+	/* An operation of the device: what is being done is to end first. */
+	if (atomic_load(&device->busy) == &thread_token)
+		return device->listen_error;
 	enter(device);
 	nr_events = epoll_wait(device->epoll_fd, events, EVENTS_A_RUN, 0);
 	for (int i = 0; i < nr_events; i++)
@@ -345,7 +357,7 @@ void rh_device_destroy(struct rh_device *device)
 {
 	if (!device)
 		return;
-	assert(rh_device_finished(device));
+	assert(!device->depth && rh_device_finished(device));
 	if (device->queues) {
 		rh_session_state_deinit(&device->session);
 		for (unsigned int i = 0; i < device->config.nr_queues; i++)

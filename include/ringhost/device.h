@@ -123,7 +123,8 @@ RH_API int rh_device_create(const struct rh_device_config *config,
 /*
  * Free a device that rh_device_finished(), or one that never had a socket.
  * NULL is accepted. Calling it earlier is a bug of the caller, since a queue
- * may still be in another thread's hands: it is asserted. Since 0.1.
+ * may still be in another thread's hands, and so is calling it inside an
+ * operation: both are asserted. Since 0.1.
  */
 RH_API void rh_device_destroy(struct rh_device *device);
 
@@ -148,7 +149,8 @@ RH_API int rh_device_connect(struct rh_device *device, int fd);
 RH_API int rh_device_fd(const struct rh_device *device);
 
 /*
- * Do what is ready and return; never blocks. Since 0.1.
+ * Do what is ready and return; never blocks. Does nothing inside an operation.
+ * Since 0.1.
  *
  * Returns 0, or -errno when the listening socket is beyond use (the device
  * is then finished once the running session has ended).

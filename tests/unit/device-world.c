@@ -15,6 +15,8 @@ static int queue_start(void *opaque, struct rh_queue *queue)
 
 	(void)queue;
 	world->nr_started++;
+	if (world->on_start)
+		world->on_start(world);
 	return 0;
 }
 
@@ -61,6 +63,8 @@ static void reset(void *opaque)
 	struct world *world = opaque;
 
 	world->nr_resets++;
+	if (world->on_reset)
+		world->on_reset(world);
 }
 
 static void disconnected(void *opaque, int error)
@@ -69,6 +73,8 @@ static void disconnected(void *opaque, int error)
 
 	world->nr_disconnected++;
 	world->last_error = error;
+	if (world->on_disconnected)
+		world->on_disconnected(world);
 }
 
 static void paused(void *opaque)
@@ -76,6 +82,8 @@ static void paused(void *opaque)
 	struct world *world = opaque;
 
 	world->nr_paused++;
+	if (world->on_paused)
+		world->on_paused(world);
 }
 
 const struct rh_device_ops world_ops = {

@@ -29,6 +29,11 @@ struct world {
 	int front_end;
 	int memory_fd;
 	bool slow; /* queues are given back by world_give_back() only */
+	/* What the operations of these names do besides; NULL: nothing */
+	void (*on_start)(struct world *world);
+	void (*on_reset)(struct world *world);
+	void (*on_paused)(struct world *world);
+	void (*on_disconnected)(struct world *world);
 	unsigned int nr_started;
 	unsigned int nr_stop_asked;
 	unsigned int nr_disconnected;
