@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * peerfd - eventfds that a peer holds, too
+ * peerfd - files that a peer holds, too, or has made
  *
  * The kernel has one way to add to an eventfd that never sleeps: it does so
  * itself, when an asynchronous operation completes that asked for it (see
@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -105,6 +106,17 @@ void rh_peerfd_drain(int fd)
 	do {
 		done = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
 	} while (done < 0 && errno == EINTR);
+}
+
+void rh_peerfd_close(int *fd)
+{
+	const struct linger none = { 0 };
+	int saved_errno = errno;
+
+	if (*fd >= 0)
+		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	errno = saved_errno;
+	rh_fd_close(fd);
 }
 
 bool rh_peerfd_is_eventfd(int fd)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * peerfd - eventfds that a peer holds, too
+ * peerfd - files that a peer holds, too, or has made
  *
  * Kick, call and error fds share their file description with the front-end,
  * and O_NONBLOCK with it: the front-end can clear the flag at any moment, and
@@ -17,6 +17,12 @@
 
 /* True for an eventfd; where /proc is missing, for any anonymous file. */
 bool rh_peerfd_is_eventfd(int fd);
+
+/*
+ * Close *fd unless it is empty, and empty it; errno is kept. A socket that
+ * was told to linger does not: its maker could make us wait for days.
+ */
+void rh_peerfd_close(int *fd);
 
 /* Add 1. A full counter stays as it is: its reader is awake anyway. */
 void rh_peerfd_signal(int fd);

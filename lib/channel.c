@@ -4,9 +4,10 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/base.h"
-#include "common/fd.h"
+#include "common/peerfd.h"
 #include "common/log.h"
 #include "lib/channel.h"
 
@@ -19,8 +20,21 @@ void rh_channel_init(struct rh_channel *channel, const char *tag)
 	rh_incoming_init(&channel->answer);
 }
 
+/* A front-end may send the socket that it has sent before. */
+static bool is_same_socket(int one, int other)
+{
+	uint64_t cookies[2] = { 0 };
+	socklen_t bytes = sizeof(cookies[0]);
+
+	return !getsockopt(one, SOL_SOCKET, SO_COOKIE, &cookies[0], &bytes) &&
+	       !getsockopt(other, SOL_SOCKET, SO_COOKIE, &cookies[1], &bytes) &&
+	       cookies[0] == cookies[1];
+}
+
 void rh_channel_open(struct rh_channel *channel, int fd)
 {
+	if (channel->fd >= 0 && is_same_socket(channel->fd, fd))
+		rh_peerfd_close(&channel->fd);
 	rh_channel_close(channel);
 	channel->fd = fd;
 	channel->state = RH_CHANNEL_OPEN;
@@ -28,7 +42,7 @@ void rh_channel_open(struct rh_channel *channel, int fd)
 
 void rh_channel_close(struct rh_channel *channel)
 {
-	rh_fd_close(&channel->fd);
+	rh_socket_close(&channel->fd);
 	rh_incoming_reset(&channel->answer);
 	channel->outgoing.begin = 0;
 	channel->outgoing.end = 0;

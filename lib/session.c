@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/fd.h"
 #include "lib/listener.h"
 #include "lib/quiesce.h"
 #include "lib/session.h"
@@ -183,7 +182,7 @@ void rh_session_end(struct rh_device *device)
 	rh_watch_channel(device, false);
 	rh_watch_connection(device, 0);
 	rh_watch_timer(device, 0);
-	rh_fd_close(&device->connection);
+	rh_socket_close(&device->connection);
 	rh_incoming_reset(&device->incoming);
 	device->outgoing.begin = 0;
 	device->outgoing.end = 0;

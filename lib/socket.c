@@ -14,11 +14,14 @@
 #include <sys/uio.h>
 
 #include "common/base.h"
-#include "common/fd.h"
+#include "common/peerfd.h"
 #include "lib/socket.h"
 
 /* SCM_MAX_FD of the kernel: room to see, and close, all that may come. */
 #define KERNEL_MAX_FDS 253
+
+/* More than a socket's buffer holds; one that is no stream may be endless. */
+#define MAX_UNREAD 65536
 
 void rh_incoming_init(struct rh_incoming *incoming)
 {
@@ -29,7 +32,7 @@ void rh_incoming_init(struct rh_incoming *incoming)
 void rh_incoming_reset(struct rh_incoming *incoming)
 {
 	for (unsigned int i = 0; i < incoming->nr_fds; i++)
-		rh_fd_close(&incoming->fds[i]);
+		rh_peerfd_close(&incoming->fds[i]);
 	rh_incoming_init(incoming);
 }
 
@@ -38,10 +41,10 @@ int rh_incoming_take_fd(struct rh_incoming *incoming, unsigned int i)
 	return steal_fd(&incoming->fds[i]);
 }
 
-static void close_all(const int *fds, size_t nr_fds)
+static void close_all(int *fds, size_t nr_fds)
 {
 	for (size_t i = 0; i < nr_fds; i++)
-		close(fds[i]);
+		rh_peerfd_close(&fds[i]);
 }
 
 /* Take the fds of one recvmsg, or close every one of them. */
@@ -104,6 +107,21 @@ static ssize_t receive_some(int fd, struct rh_incoming *incoming, void *buffer,
 	if (done == 0)
 		return incoming->nr_bytes ? -ECONNRESET : -ENODATA;
 	return done;
+}
+
+/* The kernel would close the files in unread messages, and wait for them. */
+void rh_socket_close(int *fd)
+{
+	struct rh_incoming unread = { .nr_bytes = 1 }; /* no fd is allowed */
+	ssize_t done = 1;
+
+	if (*fd < 0)
+		return;
+	shutdown(*fd, SHUT_RDWR);
+	for (int i = 0; i < MAX_UNREAD && (done > 0 || done == -EPROTO); i++)
+		done = receive_some(*fd, &unread, unread.payload,
+				    sizeof(unread.payload));
+	rh_peerfd_close(fd);
 }
 
 /* Read until nr_bytes is at least end; bytes [begin, end) go to buffer. */

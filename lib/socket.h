@@ -52,6 +52,12 @@ int rh_socket_receive(int fd, struct rh_incoming *incoming,
 		      int64_t (*max_payload)(const struct vhost_user_header *));
 
 /*
+ * Close a connection with all that was not read of it, without waiting for
+ * anything, and empty *fd. An empty one is accepted.
+ */
+void rh_socket_close(int *fd);
+
+/*
  * Bytes that wait for the peer to read. Bounded: a peer that asks and never
  * reads the answers runs into -ENOBUFS.
  */

@@ -167,6 +167,7 @@ static void a_channel_that_answers_wrongly_is_dropped(void **state)
 	answer_config_change(channel, 3);
 	world_run(&world);
 	/* closed, whether or not it had read all */
+	errno = 0;
 	assert_true(recv(channel, &byte, 1, MSG_DONTWAIT) <= 0);
 	assert_int_not_equal(errno, EAGAIN);
 	close(channel);
@@ -187,6 +188,27 @@ static void a_channel_that_answers_wrongly_is_dropped(void **state)
 	world_destroy(&world);
 }
 
+static void a_channel_may_be_given_twice(void **state)
+{
+	struct world world;
+	int fds[2];
+
+	(void)state;
+	world_create_running(&world);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(world_ask(&world,
+					   VHOST_USER_SET_BACKEND_REQ_FD, NULL,
+					   0, fds[1]),
+				 0);
+	assert_int_equal(rh_device_config_changed(world.device), 1);
+	expect_config_change(fds[0]);
+	close(fds[0]);
+	close(fds[1]);
+	world_destroy(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +216,7 @@ int main(void)
 		cmocka_unit_test(config_writes_are_the_devices_to_allow),
 		cmocka_unit_test(a_config_change_is_told_over_the_channel),
 		cmocka_unit_test(a_channel_that_answers_wrongly_is_dropped),
+		cmocka_unit_test(a_channel_may_be_given_twice),
 	};
 
 	return cmocka_run_group_tests_name("device-config", tests, NULL, NULL);
