@@ -8,7 +8,6 @@
 
 #include "common/base.h"
 #include "common/peerfd.h"
-#include "common/log.h"
 #include "lib/channel.h"
 
 void rh_channel_init(struct rh_channel *channel, const char *tag)
@@ -66,8 +65,9 @@ static int send_config_change(struct rh_channel *channel, bool want_answer)
 			want_answer ? RH_CHANNEL_WAITING : RH_CHANNEL_OPEN;
 		return 1;
 	}
-	rh_log(RH_LOG_WARNING, channel->tag,
-	       "front-end does not take messages from its device any more");
+	rh_log_limited(
+		&channel->limit, RH_LOG_WARNING, channel->tag,
+		"front-end does not take messages from its device any more");
 	rh_channel_close(channel);
 	return outcome ? outcome : -EAGAIN;
 }
@@ -123,10 +123,11 @@ void rh_channel_readable(struct rh_channel *channel)
 		return;
 	if (outcome < 0) {
 		if (outcome != -ENODATA)
-			rh_log(RH_LOG_WARNING, channel->tag,
-			       "front-end's channel for messages from its "
-			       "device is closed: %s",
-			       strerror(-outcome));
+			rh_log_limited(
+				&channel->limit, RH_LOG_WARNING, channel->tag,
+				"front-end's channel for messages from its "
+				"device is closed: %s",
+				strerror(-outcome));
 		rh_channel_close(channel);
 		return;
 	}

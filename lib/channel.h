@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+#include "common/log.h"
 #include "lib/socket.h"
 
 enum rh_channel_state {
@@ -29,6 +30,7 @@ struct rh_channel {
 	const char *tag;
 	struct rh_incoming answer;
 	struct rh_outgoing outgoing;
+	struct log_limit limit;
 };
 
 /* tag: for the log; outlives the channel. */

@@ -55,6 +55,7 @@ struct rh_device {
 	struct rh_outgoing outgoing;
 	struct rh_session_state session;
 	struct log_limit limit;
+	struct log_limit session_limit; /* of begins and ends */
 
 	struct rh_queue *queues; /* config.nr_queues of them */
 	_Atomic(void *) busy;	 /* names the thread that is inside */

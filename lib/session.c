@@ -37,8 +37,9 @@ void rh_session_close(struct rh_device *device, int error)
 	    device->state == RH_DEVICE_CLOSING)
 		return;
 	if (error)
-		rh_log(RH_LOG_WARNING, device->tag,
-		       "front-end's session is closed: %s", why_ended(error));
+		rh_log_limited(&device->session_limit, RH_LOG_WARNING,
+			       device->tag, "front-end's session is closed: %s",
+			       why_ended(error));
 	device->close_error = error;
 	device->state = RH_DEVICE_CLOSING;
 	rh_stop_all_queues(device);
@@ -171,8 +172,9 @@ void rh_session_begin(struct rh_device *device, int fd)
 	device->connection = fd;
 	device->close_error = 0;
 	device->state = RH_DEVICE_READING;
-	rh_log(RH_LOG_INFO, device->tag, "front-end connected (pid %d)",
-	       rh_listener_peer_pid(fd));
+	rh_log_limited(&device->session_limit, RH_LOG_INFO, device->tag,
+		       "front-end connected (pid %d)",
+		       rh_listener_peer_pid(fd));
 }
 
 void rh_session_end(struct rh_device *device)
@@ -188,7 +190,8 @@ void rh_session_end(struct rh_device *device)
 	device->outgoing.end = 0;
 	rh_session_state_reset(&device->session);
 	device->state = RH_DEVICE_IDLE;
-	rh_log(RH_LOG_INFO, device->tag, "front-end disconnected");
+	rh_log_limited(&device->session_limit, RH_LOG_INFO, device->tag,
+		       "front-end disconnected");
 	if (config->ops->disconnected)
 		config->ops->disconnected(config->opaque, device->close_error);
 }

@@ -99,7 +99,8 @@ static int try_claim(struct export *export)
 	if (error)
 		return error;
 	if (export->claim == WAITING)
-		rh_log(RH_LOG_INFO, export->name, "the image is free now");
+		rh_log_limited(&export->log_limit, RH_LOG_INFO, export->name,
+			       "the image is free now");
 	set_claim(export, CLAIMED);
 	return 0;
 }
@@ -108,10 +109,11 @@ static void begin_to_wait(struct export *export)
 {
 	if (export->claim == WAITING)
 		return;
-	rh_log(RH_LOG_INFO, export->name,
-	       "another process holds the image: the guest waits for it, at "
-	       "most %d seconds",
-	       CLAIM_WAIT_SECONDS);
+	rh_log_limited(
+		&export->log_limit, RH_LOG_INFO, export->name,
+		"another process holds the image: the guest waits for it, at "
+		"most %d seconds",
+		CLAIM_WAIT_SECONDS);
 	export->nr_claim_retries = 0;
 	set_claim(export, WAITING);
 }
