@@ -12,6 +12,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -46,51 +47,60 @@ static void the_region_of_a_live_ring_may_be_removed(void **state)
 	client_close(&client);
 }
 
+#define CHANGES	     10000
+#define CHANGES_MSEC 10000 /* as many as go into that */
+
 struct loader {
+	pthread_t thread;
 	struct client *client;
-	unsigned int queue;
-	unsigned int nr_requests;
+	unsigned int nr_rounds;
 	int error;
-	atomic_bool done;
+	atomic_bool stop;
 };
 
 static void *load(void *opaque)
 {
 	struct loader *loader = opaque;
 
-	loader->error =
-		client_load(loader->client, loader->queue, loader->nr_requests);
-	atomic_store(&loader->done, true);
+	while (!loader->error && !atomic_load(&loader->stop)) {
+		loader->error = client_load(loader->client, 0, 64);
+		loader->nr_rounds++;
+	}
 	return NULL;
+}
+
+static void begin_load(struct loader *loader, struct client *client)
+{
+	*loader = (struct loader){ .client = client };
+	assert_int_equal(pthread_create(&loader->thread, NULL, load, loader),
+			 0);
+}
+
+static void end_load(struct loader *loader)
+{
+	atomic_store(&loader->stop, true);
+	pthread_join(loader->thread, NULL);
+	assert_int_equal(loader->error, 0);
+	assert_true(loader->nr_rounds > 1);
 }
 
 /* F-17, D-07: the same memory mapped anew, again and again, under load */
 static void the_table_is_replaced_under_load(void **state)
 {
-	const struct server *server = *state;
-	struct client client;
 	const struct client_options options = {
 		.refused_protocol = FE_PROTOCOL_MEM_SLOTS,
 	};
-	struct loader loader = {
-		.client = &client,
-		/* of storage a tenth is plenty */
-		.nr_requests = server_is_ringhost() ? 20000 : 200000,
-	};
-	pthread_t thread;
-	unsigned int nr_tables = 0;
+	uint64_t deadline = fe_deadline(CHANGES_MSEC);
+	struct client client;
+	struct loader loader;
 
-	assert_int_equal(client_open(&client, server, &options), 0);
-	assert_int_equal(pthread_create(&thread, NULL, load, &loader), 0);
-	while (nr_tables < 10000 && !atomic_load(&loader.done)) {
+	assert_int_equal(client_open(&client, *state, &options), 0);
+	begin_load(&loader, &client);
+	for (unsigned int i = 0; i < CHANGES && fe_now_usec() < deadline; i++)
 		assert_int_equal(fe_session_set_table(&client.session,
 						      &client.memory),
 				 0);
-		nr_tables++;
-	}
-	pthread_join(thread, NULL);
-	assert_int_equal(loader.error, 0);
-	assert_true(nr_tables > 100);
+	end_load(&loader);
 	client_close(&client);
 }
 
@@ -98,11 +108,11 @@ static void the_table_is_replaced_under_load(void **state)
 static void regions_come_and_go_under_load(void **state)
 {
 	const struct server *server = *state;
+	uint64_t deadline;
 	struct client client;
-	struct loader loader = { .client = &client, .nr_requests = 20000 };
+	struct loader loader;
 	struct footprint before;
 	struct fe_region *region;
-	pthread_t thread;
 
 	/* so that all threads that it ever has are there */
 	assert_int_equal(client_open(&client, server, NULL), 0);
@@ -112,15 +122,15 @@ static void regions_come_and_go_under_load(void **state)
 	assert_int_equal(client_open(&client, server, NULL), 0);
 	assert_int_equal(fe_memory_add(&client.memory, 1024 * MIB, MIB), 1);
 	region = &client.memory.regions[1];
-	assert_int_equal(pthread_create(&thread, NULL, load, &loader), 0);
-	while (!atomic_load(&loader.done)) {
+	begin_load(&loader, &client);
+	deadline = fe_deadline(CHANGES_MSEC);
+	for (unsigned int i = 0; i < CHANGES && fe_now_usec() < deadline; i++) {
 		assert_int_equal(fe_session_add_region(&client.session, region),
 				 0);
 		assert_int_equal(
 			fe_session_remove_region(&client.session, region), 0);
 	}
-	pthread_join(thread, NULL);
-	assert_int_equal(loader.error, 0);
+	end_load(&loader);
 	client_close(&client);
 	assert_true(client_footprint_same(server, &before));
 }
