@@ -124,6 +124,18 @@ def case_aio_threads(case):
   file_system(case, ['--aio=threads'])
 
 
+def case_two_threads(case):
+  case.make_image()
+  file_system(case, ['--threads=2'])
+
+
+def case_reload(case):
+  case.make_image(64)
+  with case.serve() as server:
+    case.boot('reload')
+    case.end_server(server)
+
+
 def case_direct(case):
   case.make_image()
   with case.serve() as server:
@@ -234,6 +246,19 @@ def case_serial(case):
   case.make_image(64)
   with case.serve('--serial=ringhost-0123456789') as server:
     case.boot('serial', serial='ringhost-0123456789')
+    case.end_server(server)
+
+
+def case_resize(case):
+  case.make_image(128)
+  with case.serve() as server:
+
+    def grow(_):
+      os.truncate(case.image, 256 * MIB)
+      server.signal(signal.SIGUSR1)
+
+    case.boot('resize', marks={'ready': grow}, before=128 * MIB // 512,
+              after=256 * MIB // 512)
     case.end_server(server)
 
 
