@@ -4,17 +4,22 @@
  *
  * Against ringhost only: what these are about is not in the protocol.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/base.h"
 #include "tests/e2e/client.h"
 #include "tests/frontend/clock.h"
 
@@ -293,9 +298,93 @@ static void sigint_and_sighup_end_it_as_sigterm_does(void **state)
 #define WITH_SERVER(test)                                                      \
 	cmocka_unit_test_setup_teardown(test, server_set_up, server_tear_down)
 
+/* CPU time of the thread with this name, in clock ticks; -1: there is none. */
+static long thread_ticks(const struct server *server, const char *name)
+{
+	char path[64];
+	char stat[512];
+	long ticks = -1;
+	struct dirent *entry;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", server->pid);
+	tasks = opendir(path);
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks)) && ticks < 0) {
+		unsigned long user;
+		unsigned long system;
+		ssize_t bytes;
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat",
+			 server->pid, entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		bytes = fd < 0 ? 0 : read(fd, stat, sizeof(stat) - 1);
+		close(fd);
+		stat[MAX(bytes, 0)] = '\0';
+		if (strstr(stat, name) &&
+		    sscanf(strrchr(stat, ')'),
+			   ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
+			   "%lu %lu",
+			   &user, &system) == 2)
+			ticks = (long)(user + system);
+	}
+	closedir(tasks);
+	return ticks;
+}
+
+struct load {
+	struct client *client;
+	unsigned int queue;
+	int error;
+};
+
+static void *keep_queue_busy(void *opaque)
+{
+	struct load *load = opaque;
+
+	load->error = client_load(load->client, load->queue, 5000);
+	return NULL;
+}
+
+/* Row "all queues of an export share one thread" of the faults of others */
+static void four_queues_on_two_workers_use_both(void **state)
+{
+	const struct server_options two = { .options = { "--threads=2" } };
+	const struct client_options four = { .nr_queues = 4 };
+	struct load loads[4];
+	pthread_t threads[4];
+	struct server server;
+	struct client client;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &two), 0);
+	assert_int_equal(client_open(&client, &server, &four), 0);
+	while (thread_ticks(&server, "(disk0/w0)") < 5 ||
+	       thread_ticks(&server, "(disk0/w1)") < 5) {
+		for (unsigned int i = 0; i < 4; i++) {
+			loads[i] = (struct load){ &client, i, 0 };
+			assert_int_equal(pthread_create(&threads[i], NULL,
+							keep_queue_busy,
+							&loads[i]),
+					 0);
+		}
+		for (unsigned int i = 0; i < 4; i++) {
+			pthread_join(threads[i], NULL);
+			assert_int_equal(loads[i].error, 0);
+		}
+		/* one that has worked so much is not waited for any more */
+		assert_in_range(thread_ticks(&server, "(disk0/w0)"), 0, 2000);
+		assert_in_range(thread_ticks(&server, "(disk0/w1)"), 0, 2000);
+	}
+	client_close(&client);
+	assert_int_equal(server_stop(&server), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(four_queues_on_two_workers_use_both),
 		cmocka_unit_test(a_vm_waits_while_another_server_has_the_image),
 		cmocka_unit_test(stopping_all_queues_gives_the_image_away),
 		cmocka_unit_test(a_change_of_memory_keeps_the_image),
