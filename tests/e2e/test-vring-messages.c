@@ -380,6 +380,29 @@ static void odd_fds_neither_block_nor_spin(void **state)
 	probe_verdict();
 }
 
+/* VU platforms: SIGPIPE, or the end of the stream, again and again */
+static void fds_with_nobody_at_the_other_end_are_harmless(void **state)
+{
+	const struct server *server = *state;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[1]);
+	use_odd_fd(server, 0, ends[0]);
+	close(ends[0]);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]);
+	use_odd_fd(server, 1, ends[1]);
+	close(ends[1]);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	close(ends[1]);
+	use_odd_fd(server, 2, ends[0]);
+	close(ends[0]);
+	assert_int_equal(client_fresh_io(server), 0);
+	probe_verdict();
+}
+
 /* Our own connection as kick, call and error fd */
 static void a_session_as_its_own_kick_fd_is_harmless(void **state)
 {
@@ -416,6 +439,7 @@ int main(void)
 		WITH_SERVER(unknown_address_flags_are_refused),
 		WITH_SERVER(fds_that_signal_nothing_are_refused),
 		WITH_SERVER(odd_fds_neither_block_nor_spin),
+		WITH_SERVER(fds_with_nobody_at_the_other_end_are_harmless),
 		WITH_SERVER(a_session_as_its_own_kick_fd_is_harmless),
 	};
 
