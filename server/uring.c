@@ -336,14 +336,29 @@ static int enter(struct uring *uring, bool wait)
 		 flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))
 		result = io_uring_submit_and_get_events(ring);
 
-	switch (result) {
-	case -EINTR:
-	case -EAGAIN: /* short of memory */
-	case -ENOMEM:
-	case -EBUSY: /* completions must be reaped first */
+	/* Interrupted, short of memory, or completions must be reaped first. */
+	if (result == -EINTR || result == -EAGAIN || result == -ENOMEM ||
+	    result == -EBUSY)
 		return 0;
-	default:
-		return result < 0 ? result : 0;
+	return MIN(result, 0);
+}
+
+/* What the kernel did not take: in a later turn the fd may be another file's. */
+static void signal_rest(struct uring *uring)
+{
+	struct io_uring_sq *sq = &uring->ring.sq;
+	unsigned int nr_left = io_uring_sq_ready(&uring->ring);
+
+	for (unsigned int i = sq->sqe_tail - nr_left; nr_left; i++, nr_left--) {
+		struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
+
+		if ((sqe->user_data & TAG_MASK) != TAG_SIGNAL ||
+		    sqe->opcode == IORING_OP_NOP)
+			continue;
+		engine_signal_now(sqe->fd);
+		io_uring_prep_nop(sqe);
+		io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+		io_uring_sqe_set_data64(sqe, TAG_SIGNAL);
 	}
 }
 
@@ -502,6 +517,7 @@ static int uring_turn(struct engine *engine, bool wait)
 	result = enter(uring, wait);
 	if (result < 0)
 		return result;
+	signal_rest(uring);
 	reap(uring);
 	call_ready(uring);
 	call_finished(uring);

@@ -241,6 +241,34 @@ static void a_full_engine_says_so_and_goes_on(void **state)
 	run_in_child(fill_up);
 }
 
+/* By then the fd may be closed, and its number that of another file. */
+static void signal_in_time(void)
+{
+	int call = rh_eventfd_create();
+	uint64_t count = 0;
+	struct task task;
+	struct engine *engine;
+
+	require(engine_create(ENGINE_URING, &engine) == 0);
+	refuse_if(__NR_io_uring_enter, 1, EAGAIN);
+	engine_signal(engine, call);
+	require(engine_turn(engine, false) == 0);
+	require(read(call, &count, sizeof(count)) == sizeof(count));
+	require(count == 1);
+	require(start(engine, &task, 1) == 0);
+	finish(engine, &task);
+	require(read(call, &count, sizeof(count)) < 0);
+	engine_destroy(engine);
+}
+
+static void a_signal_is_not_kept_for_a_later_turn(void **state)
+{
+	(void)state;
+	if (!have_uring())
+		skip();
+	run_in_child(signal_in_time);
+}
+
 static void break_the_ring(void)
 {
 	struct engine *engine;
@@ -309,6 +337,7 @@ int main(void)
 		cmocka_unit_test(a_host_without_io_uring_is_told_by_errno),
 		cmocka_unit_test(a_refused_submission_is_made_again_whole),
 		cmocka_unit_test(a_full_engine_says_so_and_goes_on),
+		cmocka_unit_test(a_signal_is_not_kept_for_a_later_turn),
 		cmocka_unit_test(a_lost_engine_says_so),
 		cmocka_unit_test(a_call_without_a_thread_for_it_fails),
 	};

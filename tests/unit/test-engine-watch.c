@@ -395,6 +395,18 @@ static void a_signal_wakes_a_watch(void **state)
 	look_away(&eye);
 }
 
+/* Part 2a, "eventfd blocking": its flags are the peer's as well. */
+static void a_signal_to_a_blocking_eventfd_arrives(void **state)
+{
+	struct fixture *fixture = fixture_of(state);
+	cleanup_close int fd = eventfd(0, EFD_CLOEXEC);
+
+	engine_signal(fixture->engine, fd);
+	turn_idly(fixture);
+	assert_int_equal(rh_fd_set_nonblocking(fd), 0);
+	assert_int_equal(count_of(fd), 1);
+}
+
 /*
  * Part 2a, "counter at 2^64-2": non-blocking as it arrives, and blocking. The
  * kernel itself may still add the one that a write may not.
@@ -491,6 +503,7 @@ int main(void)
 		ON_ALL_ENGINES(one_watch_may_remove_another_that_is_ready_too),
 		ON_ALL_ENGINES(a_signal_arrives_with_the_next_turn),
 		ON_ALL_ENGINES(a_signal_wakes_a_watch),
+		ON_ALL_ENGINES(a_signal_to_a_blocking_eventfd_arrives),
 		ON_ALL_ENGINES(a_signal_to_a_full_eventfd_does_not_wait),
 		ON_ALL_ENGINES(a_signal_to_a_pipe_does_not_block),
 		ON_ALL_ENGINES(
