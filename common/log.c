@@ -2,8 +2,8 @@
 /*
  * log - one sentence, one level, one object's tag, into the hook
  *
- * The three variables below are the process's only mutable globals; they are
- * written before the first device exists and only read afterwards.
+ * The three variables below are written before the first device exists and
+ * only read afterwards.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -87,7 +87,10 @@ int main(int argc, char **argv)
 	}
 	printf("rng: waiting for a front-end on %s\n", argv[1]);
 	fflush(stdout);
-	error = rh_poll_create(serve, NULL, (struct rh_poll **)&config.opaque);
+	error = rh_device_guard_memory();
+	if (!error)
+		error = rh_poll_create(serve, NULL,
+				       (struct rh_poll **)&config.opaque);
 	if (!error)
 		error = rh_device_create(&config, &device);
 	if (!error)

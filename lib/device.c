@@ -184,6 +184,8 @@ static void dispatch(struct rh_device *device, enum rh_source source)
 	switch (source) {
 	case RH_SOURCE_WAKE:
 		rh_eventfd_drain(device->wake_fd);
+		if (rh_map_lost(device->session.map))
+			rh_session_close(device, -EFAULT);
 		break;
 	case RH_SOURCE_TIMER:
 		timer_expired(device);
@@ -310,6 +312,7 @@ static bool config_valid(const struct rh_device_config *config)
 static int create_queues(struct rh_device *device)
 {
 	const struct rh_device_config *config = &device->config;
+	int error;
 
 	device->queues = calloc(config->nr_queues, sizeof(*device->queues));
 	if (!device->queues)
@@ -318,8 +321,11 @@ static int create_queues(struct rh_device *device)
 		rh_queue_init(&device->queues[i], device->tag, i,
 			      device->wake_fd,
 			      config->flags & RH_DEVICE_BAD_CHAINS);
-	return rh_session_state_init(&device->session, config, device->queues,
-				     device->tag);
+	error = rh_session_state_init(&device->session, config, device->queues,
+				      device->tag);
+	if (!error)
+		device->session.empty->wake_fd = device->wake_fd;
+	return error;
 }
 
 int rh_device_create(const struct rh_device_config *config,

@@ -13,35 +13,41 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "lib/guard.h"
 #include "lib/memory.h"
 
 struct rh_mapping {
 	unsigned int nr_refs;
 	void *address;
 	size_t size_bytes;
+	struct rh_guard *guard;
 };
 
 static void put_mapping(struct rh_mapping *mapping)
 {
 	if (--mapping->nr_refs)
 		return;
+	if (mapping->guard)
+		rh_guard_release(mapping->guard);
 	munmap(mapping->address, mapping->size_bytes);
 	free(mapping);
 }
 
-static struct rh_map *allocate_map(unsigned int nr_regions)
+static struct rh_map *allocate_map(unsigned int nr_regions, int wake_fd)
 {
 	struct rh_map *map;
 
 	map = calloc(1, sizeof(*map) + nr_regions * sizeof(map->regions[0]));
-	if (map)
-		map->nr_refs = 1;
+	if (!map)
+		return NULL;
+	map->nr_refs = 1;
+	map->wake_fd = wake_fd;
 	return map;
 }
 
 int rh_map_create(struct rh_map **ret)
 {
-	struct rh_map *map = allocate_map(0);
+	struct rh_map *map = allocate_map(0, -1);
 
 	if (!map)
 		return -ENOMEM;
@@ -62,6 +68,15 @@ void rh_map_put(struct rh_map *map)
 	for (unsigned int i = 0; i < map->nr_regions; i++)
 		put_mapping(map->regions[i].mapping);
 	free(map);
+}
+
+bool rh_map_lost(const struct rh_map *map)
+{
+	for (unsigned int i = 0; i < map->nr_regions; i++) {
+		if (rh_guard_lost(map->regions[i].mapping->guard))
+			return true;
+	}
+	return false;
 }
 
 /* Append region to a map that has room for it; its mapping gets shared. */
@@ -132,28 +147,18 @@ static uint64_t page_bytes_of(int fd)
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* An offset within a page is served by mapping from the page's start on. */
-static int map_region(const struct vhost_user_region *wire, int fd,
-		      struct rh_region *region)
+static int map_file(int fd, uint64_t offset, size_t size_bytes,
+		    struct rh_mapping **ret)
 {
-	uint64_t file_start =
-		align_down(wire->mmap_offset, (uint64_t)sysconf(_SC_PAGESIZE));
-	uint64_t lead_bytes = wire->mmap_offset - file_start;
-	uint64_t page_bytes = page_bytes_of(fd);
-	struct rh_mapping *mapping;
-	size_t size_bytes;
+	struct rh_mapping *mapping = calloc(1, sizeof(*mapping));
 	int error;
 
-	size_bytes = align_down(lead_bytes + wire->size_bytes + page_bytes - 1,
-				page_bytes);
-	mapping = calloc(1, sizeof(*mapping));
 	if (!mapping)
 		return -ENOMEM;
 	mapping->nr_refs = 1;
 	mapping->size_bytes = size_bytes;
-	mapping->address =
-		mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_NORESERVE, fd, (off_t)file_start);
+	mapping->address = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
 	if (mapping->address == MAP_FAILED) {
 		error = -errno;
 		free(mapping);
@@ -161,6 +166,33 @@ static int map_region(const struct vhost_user_region *wire, int fd,
 	}
 	/* A core file of ours is no place for a guest's secrets. */
 	madvise(mapping->address, size_bytes, MADV_DONTDUMP);
+	*ret = mapping;
+	return 0;
+}
+
+/* An offset within a page is served by mapping from the page's start on. */
+static int map_region(const struct vhost_user_region *wire, int fd, int wake_fd,
+		      struct rh_region *region)
+{
+	uint64_t file_start =
+		align_down(wire->mmap_offset, (uint64_t)sysconf(_SC_PAGESIZE));
+	uint64_t lead_bytes = wire->mmap_offset - file_start;
+	uint64_t page_bytes = page_bytes_of(fd);
+	struct rh_mapping *mapping = NULL;
+	size_t size_bytes;
+	int error;
+
+	size_bytes = align_down(lead_bytes + wire->size_bytes + page_bytes - 1,
+				page_bytes);
+	error = map_file(fd, file_start, size_bytes, &mapping);
+	if (error)
+		return error;
+	error = rh_guard_create(mapping->address, size_bytes, wake_fd,
+				&mapping->guard);
+	if (error) {
+		put_mapping(mapping);
+		return error;
+	}
 
 	region->guest_start = wire->guest_addr;
 	region->guest_end = wire->guest_addr + wire->size_bytes;
@@ -189,10 +221,10 @@ int rh_map_add(const struct rh_map *map, const struct vhost_user_region *wire,
 	if (overlaps_any(map, wire))
 		return -EEXIST;
 
-	next = allocate_map(map->nr_regions + 1);
+	next = allocate_map(map->nr_regions + 1, map->wake_fd);
 	if (!next)
 		return -ENOMEM;
-	error = map_region(wire, fd, &region);
+	error = map_region(wire, fd, map->wake_fd, &region);
 	if (error) {
 		rh_map_put(next);
 		return error;
@@ -229,7 +261,7 @@ int rh_map_remove(const struct rh_map *map,
 	if (found == map->nr_regions)
 		return -ENOENT;
 
-	next = allocate_map(map->nr_regions - 1);
+	next = allocate_map(map->nr_regions - 1, map->wake_fd);
 	if (!next)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < map->nr_regions; i++) {

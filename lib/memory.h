@@ -45,17 +45,24 @@ struct rh_region {
 
 struct rh_map {
 	unsigned int nr_refs;
+	int wake_fd; /* signalled when a region is lost; -1: none; not owned */
 	unsigned int nr_regions;
 	struct rh_region regions[]; /* by guest_start, apart from each other */
 };
 
-/* An empty map, with one reference. Returns 0 or -ENOMEM. */
+/*
+ * An empty map, with one reference, without a wake_fd; maps that are made from
+ * it inherit what is set then. Returns 0 or -ENOMEM.
+ */
 int rh_map_create(struct rh_map **ret);
 
 struct rh_map *rh_map_get(struct rh_map *map);
 
 /* NULL is accepted. */
 void rh_map_put(struct rh_map *map);
+
+/* True if the front-end has taken back a region (guard.h): it reads zeros. */
+bool rh_map_lost(const struct rh_map *map);
 
 /*
  * A new map: map and one region more, mapped from fd (which stays the

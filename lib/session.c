@@ -25,6 +25,9 @@ static const char *why_ended(int error)
 		return "it closed the connection inside a message";
 	case -ETIMEDOUT:
 		return "it stopped inside a message";
+	case -EFAULT:
+		return "it took back memory that it had shared, or shared more "
+		       "than there is";
 	case -ENOBUFS:
 		return "it does not read its answers";
 	}

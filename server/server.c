@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <ringhost/device.h>
 #include <ringhost/socket.h>
 
 #include "common/base.h"
@@ -53,6 +54,17 @@ static int block_signals(int *ret)
 		return -errno;
 	*ret = fd;
 	return 0;
+}
+
+/* A front-end that shrinks its memory must end its session, not us. */
+static int guard_memory(void)
+{
+	int error = rh_device_guard_memory();
+
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot handle SIGBUS: %s",
+		       strerror(-error));
+	return error;
 }
 
 /* A front-end may send 509 memory regions and 3 fds for each queue. */
@@ -140,6 +152,8 @@ int server_create(const struct server_options *options, struct server **ret)
 	if (error)
 		rh_log(RH_LOG_ERROR, TAG, "cannot receive signals: %s",
 		       strerror(-error));
+	if (!error)
+		error = guard_memory();
 	if (!error)
 		error = create_workers(server);
 	if (!error)

@@ -115,7 +115,7 @@ static void *run_thread(void *opaque)
 	return NULL;
 }
 
-/* Signals are the control thread's: a new thread inherits that none is ours. */
+/* Signals are the control thread's, but for faults in guest memory. */
 static int start_thread(struct threadpool *pool)
 {
 	sigset_t all;
@@ -123,6 +123,7 @@ static int start_thread(struct threadpool *pool)
 	int error;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&pool->threads[pool->nr_threads], NULL,
 			       run_thread, pool);

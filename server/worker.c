@@ -399,7 +399,7 @@ static int send_command(struct worker *worker, enum command_kind kind,
 	return bytes < 0 ? -errno : 0;
 }
 
-/* All signals are the control thread's. */
+/* All signals are the control thread's, but for faults in guest memory. */
 static int start_thread(struct worker *worker)
 {
 	sigset_t all;
@@ -407,6 +407,7 @@ static int start_thread(struct worker *worker)
 	int error;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&worker->thread, NULL, run_thread, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

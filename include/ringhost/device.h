@@ -85,7 +85,8 @@ struct rh_device_ops {
 	 * connection closed. error: 0 when the front-end closed it at a
 	 * message boundary or rh_device_stop() ended it, else -errno:
 	 * -EPROTO for a message that may not be answered, -ECONNRESET for an
-	 * end inside a message, -ETIMEDOUT for a peer that stopped there.
+	 * end inside a message, -ETIMEDOUT for a peer that stopped there,
+	 * -EFAULT for one that took its memory back.
 	 */
 	void (*disconnected)(void *opaque, int error);
 
@@ -119,6 +120,17 @@ struct rh_device_config {
  */
 RH_API int rh_device_create(const struct rh_device_config *config,
 			    struct rh_device **ret);
+
+/*
+ * Survive a front-end that takes back memory which it has shared, by shrinking
+ * its file for instance. Touching what is missing raises SIGBUS, which ends a
+ * process; with this only the session ends, with -EFAULT.
+ *
+ * Sets a handler for the whole process; one that was set before is called for
+ * all other faults. No thread that touches guest memory may block SIGBUS.
+ * Returns 0 or -errno. Since 0.1.
+ */
+RH_API int rh_device_guard_memory(void);
 
 /*
  * Free a device that rh_device_finished(), or one that never had a socket.

@@ -289,7 +289,9 @@ int main(int argc, char **argv)
 	/* resident from the beginning, so that a test sees what else grows */
 	for (size_t i = 0; i < disk.nr_bytes; i += 4096)
 		((volatile uint8_t *)disk.bytes)[i] = 0;
-	error = run(&disk, argv[1]);
+	error = rh_device_guard_memory();
+	if (!error)
+		error = run(&disk, argv[1]);
 	if (error)
 		fprintf(stderr, "memdisk: %s\n", strerror(-error));
 	free(disk.bytes);

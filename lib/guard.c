@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard - guest memory that its owner takes back
+ *
+ * The handler may run in any thread at any moment, so it takes no lock and
+ * follows no pointer that can be freed: guards are kept in a list that only
+ * grows, up to the largest number of mappings at one time, and are used again.
+ * Whoever faults holds the map, and with it the guard whose range that is;
+ * ranges of others may come and go while the list is walked.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <ringhost/device.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "lib/guard.h"
+
+struct rh_guard {
+	struct rh_guard *next; /* fixed */
+	atomic_bool taken;
+	atomic_bool lost;
+	atomic_int wake_fd;
+	atomic_uintptr_t start;
+	atomic_size_t size_bytes; /* 0: covers nothing */
+};
+
+static _Atomic(struct rh_guard *) guards;
+
+/* What SIGBUS meant before, for all that is not guest memory. */
+static struct sigaction other_action;
+
+static struct rh_guard *take_free(void)
+{
+	struct rh_guard *guard = atomic_load(&guards);
+
+	while (guard && atomic_exchange(&guard->taken, true))
+		guard = guard->next;
+	return guard;
+}
+
+static struct rh_guard *add_one(void)
+{
+	struct rh_guard *guard = calloc(1, sizeof(*guard));
+
+	if (!guard)
+		return NULL;
+	atomic_store(&guard->taken, true);
+	guard->next = atomic_load(&guards);
+	while (!atomic_compare_exchange_weak(&guards, &guard->next, guard))
+		;
+	return guard;
+}
+
+int rh_guard_create(void *address, size_t size_bytes, int wake_fd,
+		    struct rh_guard **ret)
+{
+	struct rh_guard *guard = take_free();
+
+	if (!guard)
+		guard = add_one();
+	if (!guard)
+		return -ENOMEM;
+	atomic_store(&guard->lost, false);
+	atomic_store(&guard->wake_fd, wake_fd);
+	atomic_store(&guard->start, (uintptr_t)address);
+	atomic_store(&guard->size_bytes, size_bytes);
+	*ret = guard;
+	return 0;
+}
+
+void rh_guard_release(struct rh_guard *guard)
+{
+	atomic_store(&guard->size_bytes, 0);
+	atomic_store(&guard->taken, false);
+}
+
+bool rh_guard_lost(const struct rh_guard *guard)
+{
+	return atomic_load(&guard->lost);
+}
+
+static struct rh_guard *find(uintptr_t address)
+{
+	struct rh_guard *guard = atomic_load(&guards);
+
+	while (guard && address - atomic_load(&guard->start) >=
+				atomic_load(&guard->size_bytes))
+		guard = guard->next;
+	return guard;
+}
+
+/* The whole mapping at once: what is left of it is of no use. */
+static bool put_zeros(struct rh_guard *guard)
+{
+	int wake_fd = atomic_load(&guard->wake_fd);
+	void *start = (void *)atomic_load(&guard->start);
+	void *zeros = mmap(
+		start, atomic_load(&guard->size_bytes), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (zeros == MAP_FAILED)
+		return false;
+	atomic_store(&guard->lost, true);
+	if (wake_fd >= 0)
+		rh_eventfd_signal(wake_fd);
+	return true;
+}
+
+/* Returning runs the instruction again, with the action that is then set. */
+static void pass_on(int signal, siginfo_t *info, void *context)
+{
+	if (other_action.sa_flags & SA_SIGINFO)
+		other_action.sa_sigaction(signal, info, context);
+	else if (other_action.sa_handler != SIG_DFL &&
+		 other_action.sa_handler != SIG_IGN)
+		other_action.sa_handler(signal);
+	else
+		sigaction(signal, &other_action, NULL);
+}
+
+static void take_fault(int signal, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+	struct rh_guard *guard = NULL;
+
+	if (info->si_code > 0) /* of the kernel, not of kill(2) */
+		guard = find((uintptr_t)info->si_addr);
+	if (!guard || !put_zeros(guard))
+		pass_on(signal, info, context);
+	errno = saved_errno;
+}
+
+int rh_device_guard_memory(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = take_fault,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK,
+	};
+	struct sigaction before;
+
+	if (sigaction(SIGBUS, NULL, &before) < 0)
+		return -errno;
+	if (before.sa_flags & SA_SIGINFO && before.sa_sigaction == take_fault)
+		return 0;
+	other_action = before;
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard - guest memory that its owner takes back
+ *
+ * A front-end can shrink a file that it has shared, or share one that its
+ * file system has no room for. Whoever then touches the mapping gets SIGBUS.
+ * The handler here (rh_device_guard_memory()) puts zeros in its place, notes
+ * that the mapping is lost, and wakes the device, which ends the session.
+ *
+ * A guard covers one mapping. Any thread.
+ */
+#ifndef LIB_GUARD_H
+#define LIB_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct rh_guard;
+
+/*
+ * Cover a mapping. wake_fd: an eventfd to signal when it is lost, or -1.
+ * Returns 0 with *ret set, or -ENOMEM.
+ */
+int rh_guard_create(void *address, size_t size_bytes, int wake_fd,
+		    struct rh_guard **ret);
+
+/* Before the mapping goes, and after its last use. */
+void rh_guard_release(struct rh_guard *guard);
+
+/* True once zeros stand in its place. */
+bool rh_guard_lost(const struct rh_guard *guard);
+
+#endif
