@@ -18,11 +18,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/drivers/drivers.h"
 #include "server/drivers/file.h"
+#include "server/drivers/file_flush.h"
 #include "server/drivers/file_geometry.h"
 #include "server/drivers/imagelock.h"
 #include "server/drivers/probe.h"
@@ -36,6 +38,17 @@ static void close_file(struct driver *driver)
 	free(file->path);
 	free(file->name);
 	free(file);
+}
+
+/* A host that fails later does not lose what the guest never flushed. */
+static void flush_and_close(struct driver *driver)
+{
+	struct file *file = file_of(driver);
+
+	if (!driver->info.read_only && !file->sync_error &&
+	    fdatasync(file->fd) < 0)
+		file_flush_poison(file, -errno);
+	close_file(driver);
 }
 
 static const char *kind_of(mode_t mode)
@@ -368,7 +381,7 @@ static int refresh_file(struct driver *driver)
 const struct driver_ops driver_file = {
 	.name = "file",
 	.open = open_file,
-	.close = close_file,
+	.close = flush_and_close,
 	.attach = file_attach,
 	.detach = file_detach,
 	.submit = file_submit,

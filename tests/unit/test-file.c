@@ -2,14 +2,20 @@
 /* file - an image is opened with care, or refused with a reason */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -359,6 +365,46 @@ static void a_new_size_is_learned_when_asked_to(void **state)
 	disk_close(&disk);
 }
 
+/* From now on fdatasync(2) fails with EIO in this process. */
+static bool refuse_to_sync(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_fdatasync, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(filter), filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Behaviour 7; the sync is seen by the complaint about its failure. */
+static void what_is_in_the_cache_is_synced_at_the_end(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (!refuse_to_sync())
+			_exit(2);
+		disk_close(&disk);
+		_exit(disk_nr_logged("could not be made durable") == 1 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	disk_close(&disk);
+	assert_int_equal(disk_nr_logged("could not be made durable"), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define FILE_TEST(function)                                                    \
 	cmocka_unit_test_setup_teardown(function, make_image, remove_image)
 
@@ -378,6 +424,7 @@ int main(void)
 		FILE_TEST(a_last_sector_that_is_cut_is_filled_up),
 		FILE_TEST(an_empty_image_is_a_disk_of_nothing),
 		FILE_TEST(a_new_size_is_learned_when_asked_to),
+		FILE_TEST(what_is_in_the_cache_is_synced_at_the_end),
 	};
 
 	return cmocka_run_group_tests_name("file", tests, NULL, NULL);
