@@ -36,7 +36,7 @@ struct driver_options {
 /* What the storage is; set by open, constant until refresh. */
 struct driver_info {
 	uint64_t size_bytes;
-	uint32_t logical_block_bytes;  /* 512 if any offset goes */
+	uint32_t logical_block_bytes;  /* requests may have parts of it */
 	uint32_t physical_block_bytes; /* at least the logical one */
 	uint32_t optimal_io_bytes;     /* 0: unknown */
 	bool read_only;

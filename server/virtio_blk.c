@@ -68,14 +68,6 @@ static int check_options(const struct virtio_blk_options *options,
 		       BLK_MAX_BLOCK_BYTES);
 		return -EINVAL;
 	}
-	if (options->block_bytes &&
-	    options->block_bytes < info->logical_block_bytes) {
-		rh_log(RH_LOG_ERROR, options->name,
-		       "block size %" PRIu64 " is below the image's own: give "
-		       "%" PRIu32 " or more, or another cache mode",
-		       options->block_bytes, info->logical_block_bytes);
-		return -EINVAL;
-	}
 	if (!options->nr_queues || options->nr_queues > RH_MAX_QUEUES) {
 		rh_log(RH_LOG_ERROR, options->name,
 		       "%u queues are not possible: give 1 to %u",

@@ -162,11 +162,12 @@ def case_read_only(case):
     case.tap.check(file.read() == data, 'the image is as it was')
 
 
-def attach_loop(image):
+def attach_loop(image, sector_bytes=512):
   """A loop device over the image, or None where there can be none."""
   if shutil.which('losetup') is None or os.geteuid() != 0:
     return None
-  done = subprocess.run(['losetup', '--find', '--show', image],
+  done = subprocess.run(['losetup', '--find', '--show', '--sector-size',
+                         str(sector_bytes), image],
                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                         check=False)
   if done.returncode != 0:
@@ -192,6 +193,23 @@ def case_loop_device(case):
       # While the server has it open the device stays; then it goes by itself.
       detach_loop(device)
       case.boot('filesystem', queues=4, mebibytes=32)
+      case.end_server(server)
+  except vm.Failure:
+    detach_loop(device)
+    raise
+
+
+def case_small_blocks(case):
+  """Blocks of 512 bytes on sectors of 4096: each is changed in part."""
+  case.make_image()
+  device = attach_loop(case.image, 4096)
+  if device is None:
+    case.tap.skip('a loop device is served', 'no loop device to be had here')
+    return
+  try:
+    with case.serve('--block-size=512', image=device) as server:
+      detach_loop(device)
+      case.boot('filesystem', queues=4, mebibytes=32, block_bytes=512)
       case.end_server(server)
   except vm.Failure:
     detach_loop(device)
