@@ -20,6 +20,7 @@
 
 #include "common/base.h"
 #include "common/log.h"
+#include "check/check.h"
 #include "server/hints.h"
 #include "server/options.h"
 #include "server/run.h"
@@ -33,6 +34,7 @@ static const char help_text[] =
 	"  ringhost [serve] [OPTIONS] IMAGE           serve it on a socket\n"
 	"  ringhost run [OPTIONS] IMAGE -- qemu-system-x86_64 ...\n"
 	"                                             start a VM with it as a disk\n"
+	"  ringhost check SOCKET                      test a vhost-user-blk back-end\n"
 	"  ringhost help                              this text\n"
 	"\n"
 	"IMAGE is a raw image file or a block device. While it is served, ringhost\n"
@@ -199,6 +201,8 @@ int main(int argc, char **argv)
 	struct options options;
 
 	rh_log_set(print_line, NULL, RH_LOG_INFO);
+	if (argc > 1 && !strcmp(argv[1], "check"))
+		return check_main(argc - 1, argv + 1);
 	if (options_parse(argc, argv, &options) < 0)
 		return EXIT_USAGE;
 	set_log_level(&options);

@@ -104,6 +104,8 @@ size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer)
 
 int fe_connect(const char *path, int *ret)
 {
+	const struct timeval timeout = { .tv_sec =
+						 FE_SEND_TIMEOUT_MSEC / 1000 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	cleanup_close int sock = -1;
 
@@ -113,8 +115,10 @@ int fe_connect(const char *path, int *ret)
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return -errno;
+	/* whoever listens may have enough that he does not accept */
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	*ret = steal_fd(&sock);
 	return 0;
 }

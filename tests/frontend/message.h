@@ -19,6 +19,9 @@
 
 #include "tests/frontend/wire.h"
 
+/* How long sending waits for a peer that does not read. */
+#define FE_SEND_TIMEOUT_MSEC 5000
+
 struct fe_message {
 	uint32_t request;
 	uint32_t flags;
@@ -51,7 +54,10 @@ const char *fe_request_name(uint32_t request);
  */
 size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer);
 
-/* Connect to the socket at path. Returns 0 with *ret set. */
+/*
+ * Connect to the socket at path, for which there must be room in its backlog
+ * in FE_SEND_TIMEOUT_MSEC. Returns 0 with *ret set.
+ */
 int fe_connect(const char *path, int *ret);
 
 /*
@@ -80,8 +86,5 @@ int fe_receive_bytes(int sock, void *bytes, size_t nr_bytes, int timeout_msec);
  * when bytes came instead, -ETIMEDOUT while it is open and silent.
  */
 int fe_wait_closed(int sock, int timeout_msec);
-
-/* How long sending waits for a peer that does not read. */
-#define FE_SEND_TIMEOUT_MSEC 5000
 
 #endif

@@ -366,14 +366,14 @@ int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,
 	if (!error)
 		error = fe_session_set_vring_addr(session, vring, index);
 	if (!error)
-		error = fe_session_set_vring_fd(session, FE_SET_VRING_KICK,
-						index, vring->kick_fd);
-	if (!error)
 		error = fe_session_set_vring_fd(session, FE_SET_VRING_CALL,
 						index, vring->call_fd);
 	if (!error)
 		error = fe_session_set_vring_fd(session, FE_SET_VRING_ERR,
 						index, vring->err_fd);
+	if (!error)
+		error = fe_session_set_vring_fd(session, FE_SET_VRING_KICK,
+						index, vring->kick_fd);
 	if (!error && session->features & FE_FEATURE_PROTOCOL)
 		error = fe_session_set_state(session, FE_SET_VRING_ENABLE,
 					     index, 1);

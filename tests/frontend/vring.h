@@ -133,8 +133,8 @@ int fe_vring_wait(struct fe_vring *vring, int timeout_msec);
 int64_t fe_eventfd_wait(int fd, int timeout_msec);
 
 /*
- * Tell a back-end all about a ring and enable it: NUM, BASE, ADDR, KICK, CALL,
- * ERR, ENABLE (where protocol features were negotiated). base: the index that
+ * Tell a back-end all about a ring and enable it: NUM, BASE, ADDR, CALL, ERR,
+ * KICK, ENABLE (where protocol features were negotiated). base: the index that
  * it shall go on from.
  */
 int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,

@@ -10,7 +10,8 @@ so that the list only ever holds what is needed.
 import os
 import sys
 
-FOLDERS = ("common", "include", "lib", "server", "examples", "bench", "tests")
+FOLDERS = ("common", "include", "lib", "server", "check", "examples", "bench",
+           "tests")
 SKIPPED = {".git", "__pycache__", "corpus"}
 
 
