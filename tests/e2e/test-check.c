@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* check - `ringhost check` on ringhost: all cases pass, and it is found out */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/base.h"
+#include "tests/e2e/client.h"
+
+#define OUTPUT_BYTES (1u << 18)
+
+static char output[OUTPUT_BYTES];
+
+/* Run the shell command; returns its exit status, its words in output. */
+static int run(const char *format, ...)
+{
+	char command[1200];
+	va_list args;
+	FILE *file;
+	size_t nr;
+	int status;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	file = popen(command, "re");
+	assert_non_null(file);
+	nr = fread(output, 1, sizeof(output) - 1, file);
+	output[nr] = '\0';
+	status = pclose(file);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static const char *program(void)
+{
+	return getenv("SERVER");
+}
+
+static void expect(int status, int expected)
+{
+	if (status != expected)
+		fail_msg("exit status %d, not %d:\n%s", status, expected,
+			 output);
+}
+
+static void has(const char *part)
+{
+	if (!strstr(output, part))
+		fail_msg("'%s' is not in:\n%s", part, output);
+}
+
+/* So that a case that changes what it may not is noticed. */
+static void fill_image(const struct server *server)
+{
+	static uint8_t data[SERVER_IMAGE_BYTES];
+	cleanup_close int fd = open(server->image, O_WRONLY | O_CLOEXEC);
+
+	client_fill(data, sizeof(data), 42);
+	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+}
+
+static void assert_image_is_filled(const struct server *server)
+{
+	static uint8_t data[SERVER_IMAGE_BYTES];
+	cleanup_close int fd = open(server->image, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pread(fd, data, sizeof(data), 0), sizeof(data));
+	assert_true(client_filled(data, sizeof(data), 42));
+}
+
+static void all_cases_pass_and_the_disk_is_as_before(void **state)
+{
+	const struct server *server = *state;
+
+	fill_image(server);
+	expect(run("%s check --hostile %s 2>&1", program(), server->socket), 0);
+	has(" 0 failed");
+	assert_null(strstr(output, "--pid=PID")); /* it was looked at */
+	assert_image_is_filled(server);
+}
+
+static void a_disk_of_4096_byte_blocks_passes(void **state)
+{
+	const struct server_options options = {
+		.options = { "--block-size=4096" },
+	};
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &options), 0);
+	expect(run("%s check --hostile --only=requests,framing,ranges,config "
+		   "%s 2>&1",
+		   program(), server.socket),
+	       0);
+	assert_int_equal(server_stop(&server), 0);
+}
+
+static void a_read_only_disk_passes_without_writes(void **state)
+{
+	const struct server_options options = { .options = { "--read-only" } };
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &options), 0);
+	expect(run("%s check --hostile %s 2>&1", program(), server.socket), 0);
+	has("ok    write-to-a-read-only-disk-fails");
+	has("because its disk is read-only");
+	assert_int_equal(server_stop(&server), 0);
+}
+
+static void one_queue_is_enough(void **state)
+{
+	const struct server_options options = {
+		.options = { "--num-queues=1" },
+	};
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &options), 0);
+	expect(run("%s check --hostile --only=vring-messages,requests,"
+		   "ring-states %s 2>&1",
+		   program(), server.socket),
+	       0);
+	has("because it has one queue only");
+	assert_int_equal(server_stop(&server), 0);
+}
+
+static void junit_of_a_whole_run_is_well_formed(void **state)
+{
+	const struct server *server = *state;
+
+	expect(run("%s check --format=junit --only=negotiation,config %s | "
+		   "python3 -c 'import sys, xml.etree.ElementTree as e; "
+		   "print(e.parse(sys.stdin).getroot().get(\"failures\"))'",
+		   program(), server->socket),
+	       0);
+	assert_string_equal(output, "0\n");
+}
+
+static void nobody_there_is_exit_status_2(void **state)
+{
+	const struct server *server = *state;
+
+	expect(run("%s check %s/nothing 2>&1", program(), server->dir), 2);
+	has("cannot be tested: nobody listens on this socket");
+	expect(run("%s check --only=frob %s 2>&1", program(), server->socket),
+	       2);
+	has("no case fits --only=frob");
+	expect(run("%s check --frob 2>&1", program()), 2);
+}
+
+static void a_disk_that_is_too_small_is_exit_status_2(void **state)
+{
+	const struct server_options options = { .image_bytes = 65536 };
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, &options), 0);
+	expect(run("%s check %s 2>&1", program(), server.socket), 2);
+	has("its disk is too small");
+	assert_int_equal(server_stop(&server), 0);
+}
+
+/* It is killed as soon as the first case has passed. */
+static void a_death_is_noticed_and_ends_the_run(void **state)
+{
+	const struct server *server = *state;
+
+	expect(run("cd %s || exit 9; PROGRAM=%s; "
+		   "$PROGRAM -q --socket-path=d.sock --driver=null --size=64M & "
+		   "server=$!; until [ -S d.sock ]; do sleep 0.05; done; "
+		   ": >out; (until grep -q ' ok ' out; do sleep 0.02; done; "
+		   "kill -9 $server) & "
+		   "$PROGRAM check --only=features-may-be-asked-first,"
+		   "reconnect,steady-load-is-served,ring-states --no-write "
+		   "d.sock >out 2>&1; status=$?; "
+		   "cat out; rm -f out d.sock; exit $status",
+		   server->dir, program()),
+	       1);
+	has("it does not listen any more");
+	has("It did not come back, so the rest was not run");
+}
+
+/* The same, but somebody starts it again. */
+static void after_a_death_the_command_starts_it_anew(void **state)
+{
+	const struct server *server = *state;
+
+	expect(run("cd %s || exit 9; PROGRAM=%s; "
+		   "start=\"$PROGRAM -q --socket-path=d.sock --driver=null "
+		   "--size=64M\"; $start & "
+		   "server=$!; until [ -S d.sock ]; do sleep 0.05; done; "
+		   ": >out; (until grep -q ' ok ' out; do sleep 0.02; done; "
+		   "kill -9 $server) & "
+		   "$PROGRAM check --only=features-may-be-asked-first,"
+		   "reconnect,steady-load-is-served,ring-states --no-write "
+		   "--restart-cmd=\"$start >/dev/null & echo \\$! >pid\" "
+		   "d.sock >out 2>&1; status=$?; "
+		   "cat out; kill -9 $(cat pid); rm -f pid out d.sock; "
+		   "exit $status",
+		   server->dir, program()),
+	       1);
+	has("The back-end died or hung in 1 of them.");
+	has(", 1 failed,");
+	assert_null(strstr(output, "not run"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			all_cases_pass_and_the_disk_is_as_before, server_set_up,
+			server_tear_down),
+		cmocka_unit_test(a_disk_of_4096_byte_blocks_passes),
+		cmocka_unit_test(a_read_only_disk_passes_without_writes),
+		cmocka_unit_test(one_queue_is_enough),
+		cmocka_unit_test_setup_teardown(
+			junit_of_a_whole_run_is_well_formed, server_set_up,
+			server_tear_down),
+		cmocka_unit_test_setup_teardown(nobody_there_is_exit_status_2,
+						server_set_up,
+						server_tear_down),
+		cmocka_unit_test(a_disk_that_is_too_small_is_exit_status_2),
+		cmocka_unit_test_setup_teardown(
+			a_death_is_noticed_and_ends_the_run, server_set_up,
+			server_tear_down),
+		cmocka_unit_test_setup_teardown(
+			after_a_death_the_command_starts_it_anew, server_set_up,
+			server_tear_down),
+	};
+
+	if (server_is_missing())
+		return 0;
+	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
