@@ -78,7 +78,7 @@ const uint8_t *target_slot_data(const struct target *target, unsigned int slot);
  */
 struct target_footprint {
 	int nr_fds;
-	int nr_maps;
+	int nr_maps; /* shared ones */
 };
 
 int target_measure(const struct target *target, struct target_footprint *ret);
