@@ -2,8 +2,8 @@
 /*
  * split - the rings of a split virtqueue (virtio 1.3, 2.7)
  *
- * The only room with atomics on guest memory: available ring, used ring and
- * their event indices. Positions are kept here, in struct rh_split; what the
+ * With packed.c the only room with atomics on guest memory: available ring,
+ * used ring and their event indices. Positions are kept here, in struct rh_split; what the
  * guest writes into a position of ours is never read back.
  *
  * Owner: that of the queue.

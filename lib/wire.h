@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire - the layouts and numbers of vhost-user and of split virtqueues
+ * wire - the layouts and numbers of vhost-user and of virtqueues
  *
  * Names are those of the vhost-user document and of virtio 1.3, so that a
  * search for one finds the other. No code. vhost-user fields are in the byte
@@ -84,6 +84,7 @@ enum vhost_user_protocol_feature {
 #define VIRTIO_F_RING_EVENT_IDX	       29
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 #define VIRTIO_F_VERSION_1	       32
+#define VIRTIO_F_RING_PACKED	       34
 
 #define FEATURE_BIT(number)	       (UINT64_C(1) << (number))
 
@@ -191,6 +192,34 @@ struct virtq_used {
 #define VIRTQ_AVAIL_ALIGN      2
 #define VIRTQ_USED_ALIGN       4
 
+/* Packed virtqueues (virtio 1.3, 2.8); NEXT, WRITE, INDIRECT as above */
+struct pvirtq_desc {
+	struct le64 addr;
+	struct le32 len;
+	struct le16 id;
+	struct le16 flags;
+};
+
+#define VIRTQ_DESC_F_AVAIL (1 << 7)
+#define VIRTQ_DESC_F_USED  (1 << 15)
+
+/* A position: bits 0 to 14 are the index, bit 15 is the wrap counter. */
+#define PVIRTQ_INDEX_MASK 0x7fff
+#define PVIRTQ_WRAP	  0x8000
+
+struct pvirtq_event_suppress {
+	struct le16 desc; /* a position */
+	struct le16 flags;
+};
+
+#define RING_EVENT_FLAGS_ENABLE	 0
+#define RING_EVENT_FLAGS_DISABLE 1
+#define RING_EVENT_FLAGS_DESC	 2
+#define RING_EVENT_FLAGS_MASK	 3
+
+#define PVIRTQ_DESC_ALIGN	 16
+#define PVIRTQ_EVENT_ALIGN	 4
+
 _Static_assert(sizeof(struct vhost_user_header) == 12, "vhost-user, Header");
 _Static_assert(sizeof(struct vhost_user_vring_addr) == 40, "vring address");
 _Static_assert(sizeof(struct vhost_user_region) == 32, "memory region");
@@ -199,5 +228,7 @@ _Static_assert(sizeof(struct vhost_user_single_region) == 40, "single region");
 _Static_assert(sizeof(struct vhost_user_config) == 268, "config space");
 _Static_assert(sizeof(struct virtq_desc) == 16, "virtio 1.3, 2.7.5");
 _Static_assert(sizeof(struct virtq_used_elem) == 8, "virtio 1.3, 2.7.8");
+_Static_assert(sizeof(struct pvirtq_desc) == 16, "virtio 1.3, 2.8.13");
+_Static_assert(sizeof(struct pvirtq_event_suppress) == 4, "virtio 1.3, 2.8.14");
 
 #endif

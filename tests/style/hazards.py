@@ -25,10 +25,16 @@ HAZARDS = (
      "only lib/memory.c and lib/guard.c map memory"),
     ("guest-atomics", r"\b__(?:atomic|sync)_\w+|\batomic_\w+\s*\(\s*\(",
      ("lib/split.c", "lib/packed.c"), PRODUCT,
-     "only lib/split.c uses atomics on memory that is not _Atomic of ours"),
+     "only lib/split.c and lib/packed.c use atomics on memory that is not "
+     "_Atomic of ours"),
     ("guest-rings", r"\bvirtq_(?:avail|used)\w*|(?:->|\.)(?:avail|used)\s*->",
      ("lib/wire.h", "lib/split.h", "lib/split.c"), LIBRARY,
      "only lib/split.c reaches the available and used rings"),
+    ("guest-packed-rings",
+     r"\bRING_EVENT_FLAGS_\w+|(?:->|\.)(?:driver|device)_event\s*->"
+     r"|\bpacked(?:->|\.)desc\s*(?:\[|->)",
+     ("lib/wire.h", "lib/packed.h", "lib/packed.c"), LIBRARY,
+     "only lib/packed.c reaches a packed ring and its event structures"),
     ("volatile", r"\bvolatile\b(?!\s+sig_atomic_t)",
      ("lib/split.c", "lib/packed.c", "lib/chain.c", "server/blk_"),
      PRODUCT, "volatile stands only where guest memory is copied"),
