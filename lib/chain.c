@@ -2,8 +2,9 @@
 /*
  * chain - descriptors copied, bounded, checked, turned into iovecs
  *
- * One walk serves the queue's own table and an indirect one. The pieces go
- * into one array, readable ones in front, which is why a readable buffer
+ * One walk serves the queue's own table and an indirect one; packed layout has
+ * a walk of its own, from the first entry to the last. The pieces go into one
+ * array, readable ones in front, which is why a readable buffer
  * behind a writable one is left out. The array is the slot's own until it is
  * full, then the spill area.
  *
@@ -16,11 +17,17 @@
 
 #include "lib/chain.h"
 
+/* A descriptor as two words, which the layouts cut up in different ways */
+struct raw_descriptor {
+	uint64_t first;
+	uint64_t second;
+};
+
 struct descriptor {
 	struct guest_addr addr;
 	uint32_t len;
 	uint16_t flags;
-	uint16_t next;
+	uint16_t next; /* not in packed layout */
 };
 
 /* entries: NULL if the table is cut by the end of a region */
@@ -44,31 +51,50 @@ struct walk {
 	int error;
 };
 
-/* walk_table() has met a descriptor that refers to an indirect table. */
+/* A walk has met a descriptor that refers to an indirect table. */
 #define AT_INDIRECT 1
+
+/* In either layout */
+#define DESC_BYTES sizeof(struct virtq_desc)
 
 /* At any address; a volatile load happens once, so nothing is read twice. */
 struct unaligned_word {
 	uint64_t raw;
 } __attribute__((packed));
 
-static inline void decode(const volatile struct unaligned_word *words,
-			  struct descriptor *ret)
+static inline struct raw_descriptor
+load(const volatile struct unaligned_word *words)
 {
-	uint64_t first = le64toh(words[0].raw);
-	uint64_t second = le64toh(words[1].raw);
+	return (struct raw_descriptor){
+		.first = le64toh(words[0].raw),
+		.second = le64toh(words[1].raw),
+	};
+}
 
-	ret->addr.value = first;
-	ret->len = (uint32_t)second;
-	ret->flags = (uint16_t)(second >> 32);
-	ret->next = (uint16_t)(second >> 48);
+static inline struct descriptor decode_split(struct raw_descriptor raw)
+{
+	return (struct descriptor){
+		.addr = { raw.first },
+		.len = (uint32_t)raw.second,
+		.flags = (uint16_t)(raw.second >> 32),
+		.next = (uint16_t)(raw.second >> 48),
+	};
+}
+
+static inline struct descriptor decode_packed(struct raw_descriptor raw)
+{
+	return (struct descriptor){
+		.addr = { raw.first },
+		.len = (uint32_t)raw.second,
+		.flags = (uint16_t)(raw.second >> 48),
+	};
 }
 
 /* The table lies in guest memory as a whole: open_indirect() saw to it. */
-static void fetch_cut(const struct rh_map *map, const struct table *table,
-		      uint32_t i, struct descriptor *ret)
+static struct raw_descriptor fetch_cut(const struct rh_map *map,
+				       const struct table *table, uint32_t i)
 {
-	uint8_t copy[sizeof(struct virtq_desc)] = { 0 };
+	uint8_t copy[DESC_BYTES] = { 0 };
 	struct guest_addr addr = table->addr;
 	uint64_t done = 0;
 
@@ -86,19 +112,16 @@ static void fetch_cut(const struct rh_map *map, const struct table *table,
 		done += contiguous;
 		addr.value += contiguous;
 	}
-	decode((const struct unaligned_word *)copy, ret);
+	return load((const struct unaligned_word *)copy);
 }
 
-static inline void fetch(const struct rh_map *map, const struct table *table,
-			 uint32_t i, struct descriptor *ret)
+static inline struct raw_descriptor fetch(const struct rh_map *map,
+					  const struct table *table, uint32_t i)
 {
 	if (likely(table->entries))
-		decode((const struct unaligned_word
-				*)(table->entries +
-				   i * sizeof(struct virtq_desc)),
-		       ret);
-	else
-		fetch_cut(map, table, i, ret);
+		return load((const struct unaligned_word *)(table->entries +
+							    i * DESC_BYTES));
+	return fetch_cut(map, table, i);
 }
 
 static void set_error(struct walk *walk, int error)
@@ -194,28 +217,40 @@ static void add_cut(struct walk *walk, const struct descriptor *desc)
 	}
 }
 
-static void add_buffer(struct walk *walk, const struct descriptor *desc)
+/* A buffer that is empty, or not as all buffers should be. */
+static void add_odd_buffer(struct walk *walk, const struct descriptor *desc)
 {
-	bool writable = desc->flags & VIRTQ_DESC_F_WRITE;
-	uint64_t contiguous;
-	void *base;
-
-	if (unlikely(!desc->len))
+	if (!desc->len)
 		return;
 	walk->total_bytes += desc->len;
-	if (unlikely(walk->total_bytes > UINT32_MAX || walk->too_large)) {
+	if (walk->total_bytes > UINT32_MAX || walk->too_large)
 		add_excess(walk, desc);
-		return;
-	}
-	if (unlikely(!writable && walk->nr_writable)) {
+	else if (!(desc->flags & VIRTQ_DESC_F_WRITE) && walk->nr_writable)
 		set_error(walk, -EPROTO);
-		return;
-	}
-	base = rh_map_guest(walk->map, desc->addr, desc->len, &contiguous);
-	if (likely(base && contiguous == desc->len && has_room(walk)))
-		append(walk, base, contiguous, writable);
 	else
 		add_cut(walk, desc);
+}
+
+/* Inline, with the rest elsewhere, since two walks run this for each buffer */
+static inline void add_buffer(struct walk *walk, const struct descriptor *desc)
+{
+	unsigned int nr = walk->nr_readable + walk->nr_writable;
+	uint64_t total_bytes = walk->total_bytes + desc->len;
+	bool writable = desc->flags & VIRTQ_DESC_F_WRITE;
+	uint64_t contiguous = 0;
+	void *base = NULL;
+
+	if (likely(desc->len && nr < walk->capacity && !walk->too_large &&
+		   total_bytes <= UINT32_MAX &&
+		   (writable || !walk->nr_writable)))
+		base = rh_map_guest(walk->map, desc->addr, desc->len,
+				    &contiguous);
+	if (unlikely(!base || contiguous != desc->len)) {
+		add_odd_buffer(walk, desc);
+		return;
+	}
+	walk->total_bytes = total_bytes;
+	append(walk, base, contiguous, writable);
 }
 
 /*
@@ -223,14 +258,14 @@ static void add_buffer(struct walk *walk, const struct descriptor *desc)
  * AT_INDIRECT with *ret set, or -EPROTO.
  */
 static int walk_table(struct walk *walk, const struct table *table, uint32_t i,
-		      struct descriptor *ret)
+		      struct raw_descriptor *ret)
 {
 	for (uint32_t step = 0; step < table->nr_entries; step++) {
-		struct descriptor desc;
+		struct raw_descriptor raw = fetch(walk->map, table, i);
+		struct descriptor desc = decode_split(raw);
 
-		fetch(walk->map, table, i, &desc);
 		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
-			*ret = desc;
+			*ret = raw;
 			return AT_INDIRECT;
 		}
 		add_buffer(walk, &desc);
@@ -241,6 +276,26 @@ static int walk_table(struct walk *walk, const struct table *table, uint32_t i,
 			return -EPROTO;
 	}
 	return -EPROTO;
+}
+
+/*
+ * The same for a table in packed layout. An indirect descriptor may not be
+ * linked to any other one (virtio 1.3, 2.8.19), so it is the only one.
+ */
+static int walk_packed_table(struct walk *walk, const struct table *table,
+			     struct raw_descriptor *ret)
+{
+	for (uint32_t i = 0; i < table->nr_entries; i++) {
+		struct raw_descriptor raw = fetch(walk->map, table, i);
+		struct descriptor desc = decode_packed(raw);
+
+		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
+			*ret = raw;
+			return table->nr_entries == 1 ? AT_INDIRECT : -EPROTO;
+		}
+		add_buffer(walk, &desc);
+	}
+	return 0;
 }
 
 /* True if no byte of the range is outside guest memory. */
@@ -263,60 +318,97 @@ static bool is_mapped(const struct rh_map *map, struct guest_addr addr,
  * be longer than the queue, since Windows makes such ones; its WRITE flag has
  * no meaning, and it need not have been negotiated (Windows again).
  */
-static int open_indirect(const struct walk *walk, uint16_t queue_size,
-			 const struct descriptor *desc, struct table *table)
+static inline int open_indirect(const struct walk *walk, uint16_t queue_size,
+				struct descriptor desc, struct table *table)
 {
 	uint32_t most = MAX((uint32_t)queue_size, (uint32_t)RH_CHAIN_MAX_IOV);
 	uint64_t contiguous;
 
-	if (desc->flags & VIRTQ_DESC_F_NEXT ||
-	    desc->len < sizeof(struct virtq_desc) ||
-	    desc->len % sizeof(struct virtq_desc) ||
-	    desc->len / sizeof(struct virtq_desc) > most)
+	if (desc.flags & VIRTQ_DESC_F_NEXT || desc.len < DESC_BYTES ||
+	    desc.len % DESC_BYTES || desc.len / DESC_BYTES > most)
 		return -EPROTO;
-	table->nr_entries = desc->len / sizeof(struct virtq_desc);
-	table->addr = desc->addr;
+	table->nr_entries = desc.len / DESC_BYTES;
+	table->addr = desc.addr;
 	table->entries =
-		rh_map_guest(walk->map, desc->addr, desc->len, &contiguous);
-	if (likely(table->entries && contiguous == desc->len))
+		rh_map_guest(walk->map, desc.addr, desc.len, &contiguous);
+	if (likely(table->entries && contiguous == desc.len))
 		return 0;
 	table->entries = NULL;
-	return is_mapped(walk->map, desc->addr, desc->len) ? 0 : -EPROTO;
+	return is_mapped(walk->map, desc.addr, desc.len) ? 0 : -EPROTO;
 }
 
-int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
-		  uint16_t size, uint16_t head, struct rh_chain_slot *slot)
+static inline void begin(struct walk *walk, const struct rh_map *map,
+			 struct rh_chain_slot *slot)
 {
-	struct rh_chain *chain = &slot->chain;
-	struct table table = {
-		.entries = (const uint8_t *)desc,
-		.nr_entries = size,
-	};
-	struct walk walk = {
+	*walk = (struct walk){
 		.map = map,
 		.slot = slot,
 		.iov = slot->iov,
 		.capacity = RH_CHAIN_INLINE_IOV,
 	};
-	struct descriptor indirect;
+}
+
+static inline void finish(const struct walk *walk)
+{
+	struct rh_chain *chain = &walk->slot->chain;
+
+	chain->readable = walk->iov;
+	chain->writable = walk->iov + walk->nr_readable;
+	chain->readable_bytes = walk->readable_bytes;
+	chain->writable_bytes = walk->writable_bytes;
+	chain->nr_readable = walk->nr_readable;
+	chain->nr_writable = walk->nr_writable;
+	chain->error = walk->error;
+}
+
+int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
+		  uint16_t size, uint16_t head, struct rh_chain_slot *slot)
+{
+	struct table table = {
+		.entries = (const uint8_t *)desc,
+		.nr_entries = size,
+	};
+	struct raw_descriptor indirect;
+	struct walk walk;
 	int result;
 
+	begin(&walk, map, slot);
 	result = walk_table(&walk, &table, head, &indirect);
 	if (result == AT_INDIRECT) {
-		result = open_indirect(&walk, size, &indirect, &table);
+		result = open_indirect(&walk, size, decode_split(indirect),
+				       &table);
 		if (!result)
 			result = walk_table(&walk, &table, 0, &indirect);
 	}
 	/* AT_INDIRECT again is an indirect table inside another one. */
 	if (unlikely(result))
 		return -EPROTO;
+	finish(&walk);
+	return 0;
+}
 
-	chain->readable = walk.iov;
-	chain->writable = walk.iov + walk.nr_readable;
-	chain->readable_bytes = walk.readable_bytes;
-	chain->writable_bytes = walk.writable_bytes;
-	chain->nr_readable = walk.nr_readable;
-	chain->nr_writable = walk.nr_writable;
-	chain->error = walk.error;
+int rh_chain_walk_packed(const struct rh_map *map,
+			 const struct pvirtq_desc *desc, uint16_t size,
+			 struct rh_chain_slot *slot)
+{
+	struct table table = {
+		.entries = (const uint8_t *)desc,
+		.nr_entries = slot->nr_desc,
+	};
+	struct raw_descriptor indirect;
+	struct walk walk;
+	int result;
+
+	begin(&walk, map, slot);
+	result = walk_packed_table(&walk, &table, &indirect);
+	if (result == AT_INDIRECT) {
+		result = open_indirect(&walk, size, decode_packed(indirect),
+				       &table);
+		if (!result)
+			result = walk_packed_table(&walk, &table, &indirect);
+	}
+	if (unlikely(result))
+		return -EPROTO;
+	finish(&walk);
 	return 0;
 }

@@ -4,7 +4,8 @@
  *
  * Each descriptor is copied out of guest memory once; the copy is checked and
  * used. The walk takes at most as many steps as the table has entries, so a
- * loop ends (virtio 1.3, 2.7.5 and 2.7.5.3).
+ * loop ends (virtio 1.3, 2.7.5 and 2.7.5.3). In packed layout there is no
+ * link to follow: all entries of a table are the chain (2.8.6 and 2.8.7).
  *
  * Owner: that of the queue.
  */
@@ -26,6 +27,7 @@
 struct rh_chain_slot {
 	struct rh_chain chain;
 	bool under_way;	     /* popped and not pushed */
+	uint16_t nr_desc;    /* in the ring; only of a packed one */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
 	struct iovec iov[RH_CHAIN_INLINE_IOV];
 };
@@ -40,5 +42,13 @@ struct rh_chain_slot {
  */
 int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
 		  uint16_t size, uint16_t head, struct rh_chain_slot *slot);
+
+/*
+ * The same for the slot->nr_desc descriptors of a packed ring at desc, which
+ * are a copy of our own. size: of the ring.
+ */
+int rh_chain_walk_packed(const struct rh_map *map,
+			 const struct pvirtq_desc *desc, uint16_t size,
+			 struct rh_chain_slot *slot);
 
 #endif

@@ -25,14 +25,6 @@
 #include "common/peerfd.h"
 #include "lib/queue.h"
 
-/* How a ring part is named in the log, and what it needs. */
-struct ring_part {
-	const char *name;
-	struct frontend_addr addr;
-	uint64_t bytes;
-	uint64_t align;
-};
-
 static void init_signal_fd(struct rh_signal_fd *signal_fd)
 {
 	atomic_init(&signal_fd->number, -1);
@@ -61,6 +53,7 @@ void rh_queue_reset(struct rh_queue *queue)
 
 	queue->size = 0;
 	queue->base = 0;
+	queue->has_base = false;
 	queue->has_addr = false;
 	queue->has_kick = false;
 	queue->enabled = false;
@@ -144,19 +137,20 @@ static PRINTF_LIKE(2, 3) int break_queue(struct rh_queue *queue,
 }
 
 static int refuse_addr(struct rh_queue *queue, const struct rh_map *map,
-		       const struct ring_part *part)
+		       const struct rh_ring_part *part,
+		       struct frontend_addr addr)
 {
-	if (rh_map_frontend(map, part->addr, 1))
+	if (rh_map_frontend(map, addr, 1))
 		break_queue(queue,
 			    "its %s of %" PRIu64 " bytes at 0x%" PRIx64
 			    " does not end in the memory region it begins in",
-			    part->name, part->bytes, part->addr.value);
+			    part->name, part->bytes, addr.value);
 	else
 		break_queue(queue,
 			    "front-end did not share guest memory: its %s at "
 			    "0x%" PRIx64 " lies in none of %u regions; "
 			    "add share=on to the front-end's memory backend",
-			    part->name, part->addr.value, map->nr_regions);
+			    part->name, addr.value, map->nr_regions);
 	return -EFAULT;
 }
 
@@ -165,42 +159,39 @@ static int refuse_addr(struct rh_queue *queue, const struct rh_map *map,
  * alignment here and a region need not begin on a page in both.
  */
 static int resolve(struct rh_queue *queue, const struct rh_map *map,
-		   const struct ring_part *part, void *ret)
+		   const struct rh_ring_part *part, struct frontend_addr addr,
+		   void **ret)
 {
-	uint8_t *host = rh_map_frontend(map, part->addr, part->bytes);
+	uint8_t *host = rh_map_frontend(map, addr, part->bytes);
 
 	if (!host)
-		return refuse_addr(queue, map, part);
-	if (!is_aligned(part->addr.value, part->align) ||
+		return refuse_addr(queue, map, part, addr);
+	if (!is_aligned(addr.value, part->align) ||
 	    !is_aligned((uintptr_t)host, part->align)) {
 		break_queue(queue,
 			    "its %s at 0x%" PRIx64 " is not aligned to %" PRIu64
 			    " bytes",
-			    part->name, part->addr.value, part->align);
+			    part->name, addr.value, part->align);
 		return -EINVAL;
 	}
-	memcpy(ret, &host, sizeof(host));
+	*ret = host;
 	return 0;
 }
 
-static int resolve_ring(struct rh_queue *queue, const struct rh_map *map)
+static int resolve_ring(struct rh_queue *queue, const struct rh_map *map,
+			uint64_t features, void *host[RH_RING_NR_PARTS])
 {
-	const struct ring_part desc = { "descriptor table", queue->desc_addr,
-					rh_split_desc_bytes(queue->size),
-					VIRTQ_DESC_ALIGN };
-	const struct ring_part avail = { "available ring", queue->avail_addr,
-					 rh_split_avail_bytes(queue->size),
-					 VIRTQ_AVAIL_ALIGN };
-	const struct ring_part used = { "used ring", queue->used_addr,
-					rh_split_used_bytes(queue->size),
-					VIRTQ_USED_ALIGN };
-	int error;
+	const struct frontend_addr addrs[RH_RING_NR_PARTS] = {
+		[RH_RING_DESC] = queue->desc_addr,
+		[RH_RING_DRIVER] = queue->avail_addr,
+		[RH_RING_DEVICE] = queue->used_addr,
+	};
+	struct rh_ring_part parts[RH_RING_NR_PARTS];
+	int error = 0;
 
-	error = resolve(queue, map, &desc, &queue->split.desc);
-	if (!error)
-		error = resolve(queue, map, &avail, &queue->split.avail);
-	if (!error)
-		error = resolve(queue, map, &used, &queue->split.used);
+	rh_ring_parts(features, queue->size, parts);
+	for (unsigned int i = 0; !error && i < RH_RING_NR_PARTS; i++)
+		error = resolve(queue, map, &parts[i], addrs[i], &host[i]);
 	return error;
 }
 
@@ -231,27 +222,55 @@ static int allocate_slots(struct rh_queue *queue)
 	return 0;
 }
 
-/*
- * A position close to the used index, but not equal to it, comes from a
- * back-end that died with requests under way, of which there is no record.
- * From the used index on the ring at least agrees with the driver's count;
- * what it had finished out of order runs again, in place of what it had not.
- */
-static void choose_position(struct rh_queue *queue)
+/* The features may have come after what they decide on. */
+static int check_layout(struct rh_queue *queue, uint64_t features)
 {
-	struct rh_split *split = &queue->split;
-	uint16_t ahead = queue->base - split->next_used;
-	uint16_t behind = split->next_used - queue->base;
+	const char *fault = rh_ring_size_fault(features, queue->size);
 
-	if (!ahead || MIN(ahead, behind) > split->size)
+	if (!queue->has_base)
+		queue->base = rh_ring_first_base(features);
+	if (!fault)
+		fault = rh_ring_base_fault(features, queue->size, queue->base);
+	if (!fault)
+		return 0;
+	break_queue(queue, "%s", fault);
+	return -EINVAL;
+}
+
+static int set_up_ring(struct rh_queue *queue, const struct rh_map *map,
+		       uint64_t features)
+{
+	void *host[RH_RING_NR_PARTS];
+	int error;
+
+	error = check_layout(queue, features);
+	if (!error)
+		error = resolve_ring(queue, map, features, host);
+	if (error)
+		return error;
+	error = rh_ring_init(&queue->ring, features, queue->size, host);
+	if (!error)
+		error = allocate_slots(queue);
+	if (!error)
+		return 0;
+	rh_ring_deinit(&queue->ring);
+	break_queue(queue, "out of memory for %u slots", queue->size);
+	return error;
+}
+
+static void start_ring(struct rh_queue *queue)
+{
+	struct rh_ring *ring = &queue->ring;
+
+	if (!rh_ring_start(ring, queue->base))
 		return;
 	rh_log_limited(
 		&queue->log_limit, RH_LOG_WARNING, queue->tag,
 		"front-end goes on from entry %u of a ring that was "
 		"used up to %u: starting there; requests that an earlier "
 		"back-end left unfinished may be lost",
-		queue->base, split->next_used);
-	rh_split_rewind(split);
+		rh_ring_entry(ring, queue->base),
+		rh_ring_entry(ring, rh_ring_base(ring)));
 }
 
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
@@ -261,26 +280,14 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 
 	assert(queue->state == RH_QUEUE_STOPPED);
 	assert(!queue->slots);
-	assert(is_power_of_2(queue->size) && queue->size <= 32768);
 
 	queue->broken = false;
-	memset(&queue->split, 0, sizeof(queue->split));
-	error = resolve_ring(queue, map);
+	error = set_up_ring(queue, map, features);
 	if (error)
 		return error;
-	error = allocate_slots(queue);
-	if (error) {
-		break_queue(queue, "out of memory for %u slots", queue->size);
-		return error;
-	}
-
 	queue->map = rh_map_get(map);
 	queue->nr_under_way = 0;
-	queue->split.size = (uint16_t)queue->size;
-	queue->split.event_idx =
-		features & FEATURE_BIT(VIRTIO_F_RING_EVENT_IDX);
-	rh_split_start(&queue->split, queue->base);
-	choose_position(queue);
+	start_ring(queue);
 	return 0;
 }
 
@@ -295,11 +302,13 @@ void rh_queue_finish(struct rh_queue *queue)
 	assert(queue->nr_under_way == 0);
 
 	if (queue->slots) {
-		queue->base = queue->split.next_avail;
-		munmap(queue->spill, spill_bytes(queue->split.size));
+		queue->base = rh_ring_base(&queue->ring);
+		queue->has_base = true;
+		munmap(queue->spill, spill_bytes(queue->ring.size));
 		queue->spill = NULL;
 		free(queue->slots);
 		queue->slots = NULL;
+		rh_ring_deinit(&queue->ring);
 		rh_map_put(queue->map);
 		queue->map = NULL;
 	}
@@ -319,8 +328,7 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 
 	if (unlikely(slot->under_way))
 		return break_queue(queue, "head %u is available twice", head);
-	error = rh_chain_walk(queue->map, queue->split.desc, queue->split.size,
-			      head, slot);
+	error = rh_ring_walk(&queue->ring, queue->map, head, slot);
 	if (unlikely(error))
 		return break_queue(queue,
 				   "the chain at head %u is malformed (a loop, "
@@ -338,19 +346,12 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	return 0;
 }
 
-/* What rh_split_take() found wrong is what it did not get past. */
 static int break_at(struct rh_queue *queue)
 {
-	const struct rh_split *split = &queue->split;
+	char why[160];
 
-	if (split->next_avail == split->known_avail)
-		return break_queue(queue,
-				   "the available index is not within %u "
-				   "entries of %u",
-				   split->size, split->next_avail);
-	return break_queue(queue,
-			   "the head in available entry %u is not below %u",
-			   split->next_avail, split->size);
+	rh_ring_explain(&queue->ring, why, sizeof(why));
+	return break_queue(queue, "%s", why);
 }
 
 int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
@@ -360,7 +361,7 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 
 	if (unlikely(queue->broken))
 		return -EPROTO;
-	result = rh_split_take(&queue->split, &head);
+	result = rh_ring_take(&queue->ring, &head);
 	if (unlikely(result < 0))
 		return break_at(queue);
 	if (!result)
@@ -372,8 +373,9 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 	return 1;
 }
 
-/* Each chain that was popped ends here, once. */
-static void end_chain(struct rh_queue *queue, struct rh_chain *chain)
+/* Each chain that was popped ends here, once; returns its slot. */
+static struct rh_chain_slot *end_chain(struct rh_queue *queue,
+				       struct rh_chain *chain)
 {
 	struct rh_chain_slot *slot =
 		container_of(chain, struct rh_chain_slot, chain);
@@ -382,14 +384,14 @@ static void end_chain(struct rh_queue *queue, struct rh_chain *chain)
 	assert(slot->under_way);
 	slot->under_way = false;
 	queue->nr_under_way--;
+	return slot;
 }
 
 void rh_queue_push(struct rh_queue *queue, struct rh_chain *chain,
 		   uint32_t written_bytes)
 {
 	assert(written_bytes <= chain->writable_bytes);
-	end_chain(queue, chain);
-	rh_split_give(&queue->split, chain->index, written_bytes);
+	rh_ring_give(&queue->ring, end_chain(queue, chain), written_bytes);
 }
 
 void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
@@ -401,7 +403,7 @@ void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 
 bool rh_queue_flush(struct rh_queue *queue)
 {
-	return rh_split_publish(&queue->split);
+	return rh_ring_publish(&queue->ring);
 }
 
 void rh_queue_notify(struct rh_queue *queue)
@@ -411,17 +413,17 @@ void rh_queue_notify(struct rh_queue *queue)
 
 void rh_queue_suppress_kicks(struct rh_queue *queue)
 {
-	rh_split_suppress_kicks(&queue->split);
+	rh_ring_suppress_kicks(&queue->ring);
 }
 
 bool rh_queue_expect_kicks(struct rh_queue *queue)
 {
-	return !queue->broken && rh_split_expect_kicks(&queue->split);
+	return !queue->broken && rh_ring_expect_kicks(&queue->ring);
 }
 
 bool rh_queue_pending(const struct rh_queue *queue)
 {
-	return !queue->broken && rh_split_pending(&queue->split);
+	return !queue->broken && rh_ring_pending(&queue->ring);
 }
 
 bool rh_queue_broken(const struct rh_queue *queue)
@@ -457,7 +459,7 @@ bool rh_queue_running(const struct rh_queue *queue)
 
 unsigned int rh_queue_size(const struct rh_queue *queue)
 {
-	return queue->split.size;
+	return queue->ring.size;
 }
 
 void rh_queue_set_data(struct rh_queue *queue, void *data)

@@ -19,7 +19,7 @@
 #include "common/log.h"
 #include "lib/chain.h"
 #include "lib/memory.h"
-#include "lib/split.h"
+#include "lib/ring.h"
 
 enum rh_queue_state {
 	RH_QUEUE_STOPPED,
@@ -58,7 +58,8 @@ struct rh_queue {
 	enum rh_queue_state state;
 	enum rh_queue_hold hold;
 	uint32_t size; /* 0: not set */
-	uint16_t base;
+	uint32_t base;
+	bool has_base; /* else it is that of a new ring */
 	bool has_addr;
 	bool has_kick; /* SET_VRING_KICK came, with or without an fd */
 	bool enabled;
@@ -71,9 +72,9 @@ struct rh_queue {
 	void *data; /* the device's, not owned */
 
 	/* Owner while running; control thread while stopped */
-	struct rh_split split;
+	struct rh_ring ring;
 	struct rh_map *map;	     /* a reference */
-	struct rh_chain_slot *slots; /* split.size of them */
+	struct rh_chain_slot *slots; /* ring.size of them */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
 	unsigned int nr_under_way;
 	bool broken;
@@ -103,8 +104,9 @@ bool rh_queue_ready(const struct rh_queue *queue);
  *
  * map: the queue takes a reference of its own. features: those accepted.
  * Returns 0 or -errno: -EFAULT when an address is in no region (logged, with
- * what to do), -EINVAL when one is misaligned, -ENOMEM; each is logged and
- * leaves the queue broken, its error fd signalled.
+ * what to do), -EINVAL when one is misaligned or the layout that features ask
+ * for cannot have this size or base, -ENOMEM; each is logged and leaves the
+ * queue broken, its error fd signalled.
  */
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		   uint64_t features);

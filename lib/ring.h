@@ -89,7 +89,7 @@ void rh_ring_explain(const struct rh_ring *ring, char *why, size_t bytes);
 
 static inline int rh_ring_take(struct rh_ring *ring, uint16_t *head)
 {
-	if (ring->is_packed)
+	if (unlikely(ring->is_packed))
 		return rh_packed_take(&ring->packed, head);
 	return rh_split_take(&ring->split, head);
 }
@@ -109,15 +109,15 @@ static inline int rh_ring_walk(struct rh_ring *ring, const struct rh_map *map,
 
 static inline bool rh_ring_pending(const struct rh_ring *ring)
 {
-	return ring->is_packed ? rh_packed_pending(&ring->packed) :
-				 rh_split_pending(&ring->split);
+	return unlikely(ring->is_packed) ? rh_packed_pending(&ring->packed) :
+					   rh_split_pending(&ring->split);
 }
 
 static inline void rh_ring_give(struct rh_ring *ring,
 				const struct rh_chain_slot *slot,
 				uint32_t bytes)
 {
-	if (ring->is_packed)
+	if (unlikely(ring->is_packed))
 		rh_packed_give(&ring->packed, slot->chain.index, slot->nr_desc,
 			       bytes);
 	else
@@ -126,13 +126,13 @@ static inline void rh_ring_give(struct rh_ring *ring,
 
 static inline bool rh_ring_publish(struct rh_ring *ring)
 {
-	return ring->is_packed ? rh_packed_publish(&ring->packed) :
-				 rh_split_publish(&ring->split);
+	return unlikely(ring->is_packed) ? rh_packed_publish(&ring->packed) :
+					   rh_split_publish(&ring->split);
 }
 
 static inline void rh_ring_suppress_kicks(struct rh_ring *ring)
 {
-	if (ring->is_packed)
+	if (unlikely(ring->is_packed))
 		rh_packed_suppress_kicks(&ring->packed);
 	else
 		rh_split_suppress_kicks(&ring->split);
@@ -140,8 +140,9 @@ static inline void rh_ring_suppress_kicks(struct rh_ring *ring)
 
 static inline bool rh_ring_expect_kicks(struct rh_ring *ring)
 {
-	return ring->is_packed ? rh_packed_expect_kicks(&ring->packed) :
-				 rh_split_expect_kicks(&ring->split);
+	return unlikely(ring->is_packed) ?
+		       rh_packed_expect_kicks(&ring->packed) :
+		       rh_split_expect_kicks(&ring->split);
 }
 
 #endif

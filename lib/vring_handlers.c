@@ -17,11 +17,14 @@ int rh_handle_set_vring_num(struct rh_request *request)
 	struct rh_queue *queue = request->queue;
 	uint32_t num = rh_payload_num(request);
 
-	if (!is_power_of_2(num) || num > request->state->config->max_queue_size)
-		return rh_refuse(
-			request, -EINVAL,
-			"the size is not a power of two, or larger than "
-			"the device allows");
+	const char *fault;
+
+	fault = rh_ring_size_fault(request->state->session.features, num);
+	if (fault)
+		return rh_refuse(request, -EINVAL, fault);
+	if (num > request->state->config->max_queue_size)
+		return rh_refuse(request, -EINVAL,
+				 "its size is larger than the device allows");
 	if (queue->state != RH_QUEUE_STOPPED && num != queue->size)
 		return rh_refuse_running(request);
 	queue->size = num;
@@ -54,12 +57,16 @@ int rh_handle_set_vring_base(struct rh_request *request)
 {
 	struct rh_queue *queue = request->queue;
 	uint32_t base = rh_payload_num(request);
+	const char *fault;
 
-	if (base > UINT16_MAX)
-		return rh_refuse(request, -EINVAL, "the position is too large");
+	fault = rh_ring_base_fault(request->state->session.features,
+				   queue->size, base);
+	if (fault)
+		return rh_refuse(request, -EINVAL, fault);
 	if (queue->state != RH_QUEUE_STOPPED && base != queue->base)
 		return rh_refuse_running(request);
-	queue->base = (uint16_t)base;
+	queue->base = base;
+	queue->has_base = true;
 	return 0;
 }
 
@@ -72,7 +79,10 @@ int rh_handle_get_vring_base(struct rh_request *request)
 	queue->has_kick = false;
 	queue->hold = RH_HOLD_NONE;
 	request->answer->vring_state.index = queue->index;
-	request->answer->vring_state.num = queue->base;
+	request->answer->vring_state.num =
+		queue->has_base ?
+			queue->base :
+			rh_ring_first_base(request->state->session.features);
 	request->answer->size = sizeof(request->answer->vring_state);
 	return 0;
 }
