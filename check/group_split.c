@@ -8,6 +8,7 @@
 
 #include "check/groups.h"
 #include "common/fd.h"
+#include "tests/frontend/eventfd.h"
 
 #define QUIET_MSEC 50
 #define NEXT	   VRING_DESC_F_NEXT

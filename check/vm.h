@@ -19,7 +19,7 @@
 #include "tests/frontend/blk.h"
 #include "tests/frontend/memory.h"
 #include "tests/frontend/session.h"
-#include "tests/frontend/vring.h"
+#include "tests/frontend/vring_session.h"
 
 #define VM_MAX_QUEUES 8
 #define VM_QUEUE_SIZE 128 /* what QEMU asks for */

@@ -17,7 +17,7 @@
 #define OFFERED_RINGS                                                          \
 	(FEATURE_BIT(VIRTIO_F_RING_INDIRECT_DESC) |                            \
 	 FEATURE_BIT(VIRTIO_F_RING_EVENT_IDX) |                                \
-	 FEATURE_BIT(VIRTIO_F_VERSION_1) |                                     \
+	 FEATURE_BIT(VIRTIO_F_VERSION_1) | FEATURE_BIT(VIRTIO_F_RING_PACKED) | \
 	 FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,20 +37,29 @@
 
 static const struct client_options usual;
 
+bool client_rings_are_packed(void)
+{
+	const char *rings = getenv("RINGS");
+
+	return rings && strcmp(rings, "packed") == 0;
+}
+
 int client_connect(struct client *client, const struct server *server,
 		   const struct client_options *options)
 {
+	uint64_t features = FE_USUAL_FEATURES;
 	int error;
 
 	if (!options)
 		options = &usual;
+	if (client_rings_are_packed() || options->packed)
+		features |= FE_FEATURE_PACKED;
 	memset(client, 0, sizeof(*client));
 	error = fe_session_connect(&client->session, server->socket);
 	if (error)
 		return error;
 	return fe_session_negotiate(
-		&client->session,
-		FE_USUAL_FEATURES & ~options->refused_features,
+		&client->session, features & ~options->refused_features,
 		FE_USUAL_PROTOCOL & ~options->refused_protocol);
 }
 
@@ -96,8 +106,9 @@ int client_start(struct client *client)
 	int error = fe_session_set_memory(&client->session, &client->memory);
 
 	for (unsigned int i = 0; i < client->nr_queues && !error; i++)
-		error = fe_session_start_vring(&client->session,
-					       &client->vrings[i], i, 0);
+		error = fe_session_start_vring(
+			&client->session, &client->vrings[i], i,
+			fe_vring_base(&client->vrings[i]));
 	return error;
 }
 
@@ -124,6 +135,25 @@ void client_close(struct client *client)
 	}
 	fe_memory_deinit(&client->memory);
 	client->session.timeout_msec = 0;
+}
+
+uint64_t client_used_state(const struct fe_vring *vring)
+{
+	const uint8_t *bytes = (const uint8_t *)vring->packed.desc;
+	uint64_t hash = 0;
+
+	if (!vring->is_packed)
+		return vring->used->idx;
+	for (size_t i = 0; i < vring->size * sizeof(*vring->packed.desc); i++)
+		hash = hash * 31 + bytes[i];
+	return hash;
+}
+
+bool client_is_drained(const struct fe_vring *vring, uint32_t base)
+{
+	if (vring->is_packed)
+		return (base & 0xffff) == base >> 16;
+	return base == vring->used->idx;
 }
 
 static uint64_t mix(uint64_t value)

@@ -16,9 +16,11 @@
 
 #include "tests/e2e/server.h"
 #include "tests/frontend/blk.h"
+#include "tests/frontend/eventfd.h"
 #include "tests/frontend/memory.h"
 #include "tests/frontend/session.h"
 #include "tests/frontend/vring.h"
+#include "tests/frontend/vring_session.h"
 
 #define CLIENT_MAX_QUEUES   4
 #define CLIENT_QUEUE_SIZE   64
@@ -29,6 +31,7 @@
 struct client_options {
 	uint64_t refused_features; /* of those a VMM usually accepts */
 	uint64_t refused_protocol;
+	bool packed;		/* accept packed rings whatever RINGS says */
 	unsigned int nr_queues; /* 0: 1; at most CLIENT_MAX_QUEUES */
 	uint32_t queue_size;	/* 0: CLIENT_QUEUE_SIZE */
 	unsigned int depth;	/* 0: CLIENT_DEPTH */
@@ -43,6 +46,12 @@ struct client {
 	struct fe_vring vrings[CLIENT_MAX_QUEUES];
 	struct fe_blk blks[CLIENT_MAX_QUEUES];
 };
+
+/*
+ * True if the environment variable RINGS is "packed": all clients then accept
+ * packed rings, unless they refuse them.
+ */
+bool client_rings_are_packed(void);
 
 /* Connect and negotiate; no memory, no rings. options may be NULL. */
 int client_connect(struct client *client, const struct server *server,
@@ -60,6 +69,12 @@ int client_open(struct client *client, const struct server *server,
 
 /* Harmless for a client of zeroes, or one closed already. */
 void client_close(struct client *client);
+
+/* A number that differs when the device has written into the ring. */
+uint64_t client_used_state(const struct fe_vring *vring);
+
+/* True if each chain was either not taken up to this base, or is done. */
+bool client_is_drained(const struct fe_vring *vring, uint32_t base);
 
 /* Write a block, read it back, compare. seed also chooses the place. */
 int client_check_io(struct client *client, unsigned int queue, uint8_t seed);

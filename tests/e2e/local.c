@@ -21,6 +21,7 @@
 #include "common/fd.h"
 #include "tests/e2e/local.h"
 #include "tests/frontend/clock.h"
+#include "tests/frontend/eventfd.h"
 #include "tests/frontend/vring.h"
 
 enum order {

@@ -40,7 +40,10 @@ static void put_request(const struct ring *ring, struct vring_desc *desc)
 
 void ring_open(struct ring *ring, const struct server *server)
 {
-	const struct client_options options = { .nr_queues = 2 };
+	const struct client_options options = {
+		.refused_features = FE_FEATURE_PACKED,
+		.nr_queues = 2,
+	};
 	struct fe_buffer pieces[FE_BLK_MAX_PIECES];
 	struct fe_buffers buffers;
 

@@ -23,7 +23,10 @@ struct ring {
 	struct vring_desc *table;
 };
 
-/* Open a client, prepare the read; asserts that it comes about. */
+/*
+ * Open a client, prepare the read; asserts that it comes about. The ring is a
+ * split one, whatever those of other clients are.
+ */
 void ring_open(struct ring *ring, const struct server *server);
 void ring_close(struct ring *ring);
 

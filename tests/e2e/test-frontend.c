@@ -17,6 +17,8 @@
 #include "common/base.h"
 #include "tests/frontend/blk.h"
 #include "tests/frontend/clock.h"
+#include "tests/frontend/eventfd.h"
+#include "tests/frontend/vring_session.h"
 
 #define IMAGE_BYTES (4 << 20)
 #define QUEUE_SIZE  128

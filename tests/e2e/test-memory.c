@@ -235,12 +235,7 @@ static void an_indirect_table_across_regions_works(void **state)
 		       before);
 		memcpy(fe_memory_pointer(&client.memory, border, 48 - before),
 		       table + before, 48 - before);
-		client.vrings[0]
-			.desc[client.vrings[0].avail->ring
-				      [(uint16_t)(client.vrings[0].next_avail -
-						  1) %
-				       CLIENT_QUEUE_SIZE]]
-			.addr = at;
+		fe_vring_move_table(&client.vrings[0], at);
 		fe_vring_submit(&client.vrings[0]);
 		assert_int_equal(fe_blk_wait(request, 1000), 0);
 		assert_int_equal(fe_blk_result(request), 0);

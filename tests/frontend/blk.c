@@ -17,6 +17,7 @@
 #include "common/base.h"
 #include "tests/frontend/blk.h"
 #include "tests/frontend/clock.h"
+#include "tests/frontend/session.h"
 
 #define PAGE_BYTES    4096u
 #define GUARD_PATTERN 0xa5

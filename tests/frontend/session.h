@@ -49,8 +49,9 @@ void fe_session_deinit(struct fe_session *session);
 int fe_session_negotiate(struct fe_session *session, uint64_t features,
 			 uint64_t protocol);
 
-/* What a modern VMM accepts. */
-#define FE_USUAL_FEATURES (~(FE_FEATURE_LOG_ALL | FE_BIT(33) | FE_BIT(34)))
+/* What a modern VMM accepts; few accept FE_FEATURE_PACKED. */
+#define FE_USUAL_FEATURES                                                      \
+	(~(FE_FEATURE_LOG_ALL | FE_BIT(33) | FE_FEATURE_PACKED))
 #define FE_USUAL_PROTOCOL                                                      \
 	(FE_PROTOCOL_MQ | FE_PROTOCOL_REPLY_ACK | FE_PROTOCOL_CONFIG |         \
 	 FE_PROTOCOL_RESET_DEVICE | FE_PROTOCOL_MEM_SLOTS |                    \

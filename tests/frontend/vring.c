@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vring - the driver's side of a split virtqueue (virtio 1.3, 2.7)
+ * vring - the driver's side of a virtqueue, split or packed (virtio 1.3, 2.7
+ * and 2.8)
  *
  * The device's bytes are read once; the free list and the record of what is
  * under way are the driver's own and never in shared memory, so that no
- * device can break the driver.
+ * device can break the driver. Here is what both kinds have in common, and
+ * all about split rings; packed ones are in packed.c.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,6 +18,7 @@
 #include "common/fd.h"
 #include "tests/frontend/clock.h"
 #include "tests/frontend/vring.h"
+#include "tests/frontend/wire.h"
 
 static uint16_t load16(const uint16_t *where)
 {
@@ -71,6 +74,7 @@ int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
 	*vring = (struct fe_vring){
 		.memory = memory,
 		.size = size,
+		.is_packed = features & FE_FEATURE_PACKED,
 		.event_idx = features & FE_FEATURE_EVENT_IDX,
 		.kick_fd = -1,
 		.call_fd = -1,
@@ -85,7 +89,8 @@ int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
 	vring->err_fd = rh_eventfd_create();
 	if (vring->kick_fd < 0 || vring->call_fd < 0 || vring->err_fd < 0)
 		return -EMFILE;
-	error = lay_out(vring, region);
+	error = vring->is_packed ? fe_packed_lay_out(vring, region) :
+				   lay_out(vring, region);
 	if (error)
 		return error;
 	fe_vring_reset(vring);
@@ -103,12 +108,20 @@ void fe_vring_deinit(struct fe_vring *vring)
 	rh_fd_close(&vring->err_fd);
 }
 
-void fe_vring_reset(struct fe_vring *vring)
+static void clear_split(struct fe_vring *vring)
 {
 	memset(vring->desc, 0, vring->size * sizeof(*vring->desc));
 	memset(vring->avail, 0, 6 + vring->size * sizeof(uint16_t));
 	memset(vring->used, 0,
 	       6 + vring->size * sizeof(struct vring_used_elem));
+}
+
+void fe_vring_reset(struct fe_vring *vring)
+{
+	if (vring->is_packed)
+		fe_packed_reset(vring);
+	else
+		clear_split(vring);
 	memset(vring->chains, 0, vring->size * sizeof(*vring->chains));
 	for (uint32_t i = 0; i < vring->size; i++)
 		vring->own_next[i] = (uint16_t)(i + 1);
@@ -182,6 +195,8 @@ int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 	};
 	int error;
 
+	if (vring->is_packed)
+		return fe_packed_add(vring, buffers, token);
 	if (!nr)
 		return -EINVAL;
 	if (chain.nr_desc > vring->nr_free)
@@ -213,10 +228,23 @@ void fe_vring_add_head(struct fe_vring *vring, uint16_t head)
 	vring->next_avail++;
 }
 
+void fe_vring_move_table(struct fe_vring *vring, uint64_t table)
+{
+	uint16_t last = vring->next_avail - 1;
+
+	if (vring->is_packed)
+		fe_packed_move_table(vring, table);
+	else
+		vring->desc[le16toh(vring->avail->ring[last % vring->size])]
+			.addr = htole64(table);
+}
+
 bool fe_vring_publish(struct fe_vring *vring)
 {
 	uint16_t old = vring->published;
 
+	if (vring->is_packed)
+		return fe_packed_publish(vring);
 	store16(&vring->avail->idx, vring->next_avail);
 	vring->published = vring->next_avail;
 	/* pairs with the device's: it asks for kicks, then looks at idx */
@@ -241,10 +269,13 @@ void fe_vring_submit(struct fe_vring *vring)
 
 bool fe_vring_has_used(const struct fe_vring *vring)
 {
+	if (vring->is_packed)
+		return fe_packed_has_used(vring);
 	return load16(&vring->used->idx) != vring->next_used;
 }
 
-int fe_vring_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
+static int take_split(struct fe_vring *vring, void **token,
+		      uint32_t *used_bytes)
 {
 	uint16_t nr_waiting = load16(&vring->used->idx) - vring->next_used;
 	const struct vring_used_elem *elem;
@@ -274,9 +305,17 @@ int fe_vring_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
 	return 1;
 }
 
+int fe_vring_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
+{
+	return vring->is_packed ? fe_packed_take(vring, token, used_bytes) :
+				  take_split(vring, token, used_bytes);
+}
+
 void fe_vring_suppress_calls(struct fe_vring *vring)
 {
-	if (vring->event_idx)
+	if (vring->is_packed)
+		fe_packed_suppress_calls(vring);
+	else if (vring->event_idx)
 		store16(used_event(vring), vring->next_used - 1);
 	else
 		store16(&vring->avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
@@ -284,8 +323,15 @@ void fe_vring_suppress_calls(struct fe_vring *vring)
 
 bool fe_vring_expect_calls(struct fe_vring *vring)
 {
+	return fe_vring_expect_calls_behind(vring, 0);
+}
+
+bool fe_vring_expect_calls_behind(struct fe_vring *vring, uint16_t nr_more)
+{
+	if (vring->is_packed)
+		return fe_packed_expect_calls(vring, nr_more);
 	if (vring->event_idx)
-		store16(used_event(vring), vring->next_used);
+		store16(used_event(vring), vring->next_used + nr_more);
 	else
 		store16(&vring->avail->flags, 0);
 	/* pairs with the device's: it moves idx, then looks at our wish */
@@ -316,66 +362,7 @@ int fe_vring_wait(struct fe_vring *vring, int timeout_msec)
 	return 0;
 }
 
-int64_t fe_eventfd_wait(int fd, int timeout_msec)
+uint32_t fe_vring_base(const struct fe_vring *vring)
 {
-	uint64_t deadline = fe_deadline(timeout_msec);
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	uint64_t count;
-	int nr;
-
-	do {
-		nr = poll(&pollfd, 1, fe_remaining_msec(deadline));
-	} while (nr < 0 && errno == EINTR);
-	if (nr < 0)
-		return -errno;
-	if (nr == 0)
-		return -ETIMEDOUT;
-	if (read(fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-		return -errno;
-	return (int64_t)count;
-}
-
-int fe_session_set_vring_addr(struct fe_session *session,
-			      const struct fe_vring *vring, uint32_t index)
-{
-	const struct fe_memory *memory = vring->memory;
-	struct fe_message message;
-
-	fe_message_init(&message, FE_SET_VRING_ADDR,
-			sizeof(message.payload.addr));
-	message.payload.addr = (struct fe_vring_addr){
-		.index = index,
-		.desc = fe_memory_user_addr(memory, vring->desc_addr),
-		.avail = fe_memory_user_addr(memory, vring->avail_addr),
-		.used = fe_memory_user_addr(memory, vring->used_addr),
-	};
-	return fe_session_exchange(session, &message, NULL, 0);
-}
-
-int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,
-			   uint32_t index, uint16_t base)
-{
-	int error;
-
-	vring->index = index;
-	error = fe_session_set_state(session, FE_SET_VRING_NUM, index,
-				     vring->size);
-	if (!error)
-		error = fe_session_set_state(session, FE_SET_VRING_BASE, index,
-					     base);
-	if (!error)
-		error = fe_session_set_vring_addr(session, vring, index);
-	if (!error)
-		error = fe_session_set_vring_fd(session, FE_SET_VRING_CALL,
-						index, vring->call_fd);
-	if (!error)
-		error = fe_session_set_vring_fd(session, FE_SET_VRING_ERR,
-						index, vring->err_fd);
-	if (!error)
-		error = fe_session_set_vring_fd(session, FE_SET_VRING_KICK,
-						index, vring->kick_fd);
-	if (!error && session->features & FE_FEATURE_PROTOCOL)
-		error = fe_session_set_state(session, FE_SET_VRING_ENABLE,
-					     index, 1);
-	return error;
+	return vring->is_packed ? fe_packed_base(vring) : vring->published;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vring - the driver's side of a split virtqueue (virtio 1.3, 2.7)
+ * vring - the driver's side of a virtqueue, split or packed (virtio 1.3, 2.7
+ * and 2.8)
  *
  * The usual way: add buffers, publish, kick, then take used entries. What the
  * device writes is checked: an entry for a chain that is not under way, or
  * one that claims more bytes than the chain had room for, is -EPROTO. The
  * raw way, for rings that no driver should make: all members may be read and
- * written, and the ring itself lies in guest memory at desc, avail and used.
+ * written, and the ring itself lies in guest memory: a split one at desc,
+ * avail and used, a packed one at packed.desc, .driver and .device.
  *
  * Functions return 0 or -errno. Owner: one thread a vring.
  */
@@ -19,7 +21,7 @@
 #include <linux/virtio_ring.h>
 
 #include "tests/frontend/memory.h"
-#include "tests/frontend/session.h"
+#include "tests/frontend/packed.h"
 
 struct fe_buffer {
 	uint64_t guest_addr;
@@ -46,14 +48,16 @@ struct fe_vring {
 	struct fe_memory *memory; /* not owned */
 	uint32_t index;
 	uint32_t size;
+	bool is_packed;
 	bool event_idx;
 
-	uint64_t desc_addr; /* guest addresses */
+	uint64_t desc_addr; /* guest addresses of the three parts */
 	uint64_t avail_addr;
 	uint64_t used_addr;
-	struct vring_desc *desc; /* the same in this process */
+	struct vring_desc *desc; /* a split ring in this process */
 	struct vring_avail *avail;
 	struct vring_used *used;
+	struct fe_packed packed;
 
 	int kick_fd; /* -1: none, here and below */
 	int call_fd;
@@ -62,15 +66,16 @@ struct fe_vring {
 	uint16_t next_avail; /* avail->idx at the next publication */
 	uint16_t published;  /* avail->idx as the device sees it */
 	uint16_t next_used;  /* the first used entry not taken */
-	uint16_t free_head;  /* a list through own_next */
-	uint16_t nr_free;
+	uint16_t free_head; /* a list through own_next; of a packed ring, ids */
+	uint16_t nr_free;   /* descriptors */
 	uint16_t *own_next;
 	struct fe_chain *chains;
 };
 
 /*
- * Lay out a ring of size entries, a power of two, in a region of memory, with
- * three eventfds. features: those accepted. deinit is harmless after failure.
+ * Lay out a ring of size entries, a power of two if it is split, in a region
+ * of memory, with three eventfds. features: those accepted, which also say of
+ * what kind it is. deinit is harmless after failure.
  */
 int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
 		  unsigned int region, uint32_t size, uint64_t features);
@@ -86,13 +91,19 @@ void fe_vring_reset(struct fe_vring *vring);
  * Add a chain, not visible until fe_vring_publish().
  *
  * token: not NULL; comes back with the used entry.
- * Returns the head, or -ENOSPC.
+ * Returns the head (of a packed ring, the id), or -ENOSPC.
  */
 int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 		 void *token);
 
-/* Add a head as it is, without a look at what its descriptors say. */
+/*
+ * Add a head as it is, without a look at what its descriptors say; to a split
+ * ring.
+ */
 void fe_vring_add_head(struct fe_vring *vring, uint16_t head);
+
+/* Say that the table of the indirect chain added last lies elsewhere. */
+void fe_vring_move_table(struct fe_vring *vring, uint64_t table);
 
 /*
  * Make all that was added visible with one store. Returns true when the
@@ -121,26 +132,19 @@ void fe_vring_suppress_calls(struct fe_vring *vring);
 bool fe_vring_expect_calls(struct fe_vring *vring);
 
 /*
+ * The same, but of the used entry that comes when nr_more others have come
+ * before it (descriptors skipped in a packed ring count). Without EVENT_IDX
+ * there is no difference.
+ */
+bool fe_vring_expect_calls_behind(struct fe_vring *vring, uint16_t nr_more);
+
+/*
  * Sleep until there is a used entry, as a driver with interrupts does.
  * Returns 0, -ETIMEDOUT, or -EPIPE when the device signalled the error fd.
  */
 int fe_vring_wait(struct fe_vring *vring, int timeout_msec);
 
-/*
- * Wait for an eventfd to be signalled and take what is in it. Returns how
- * often it was signalled, or -ETIMEDOUT.
- */
-int64_t fe_eventfd_wait(int fd, int timeout_msec);
-
-/*
- * Tell a back-end all about a ring and enable it: NUM, BASE, ADDR, CALL, ERR,
- * KICK, ENABLE (where protocol features were negotiated). base: the index that
- * it shall go on from.
- */
-int fe_session_start_vring(struct fe_session *session, struct fe_vring *vring,
-			   uint32_t index, uint16_t base);
-
-int fe_session_set_vring_addr(struct fe_session *session,
-			      const struct fe_vring *vring, uint32_t index);
+/* The driver's position in the form of GET_VRING_BASE. */
+uint32_t fe_vring_base(const struct fe_vring *vring);
 
 #endif

@@ -81,6 +81,7 @@ enum fe_backend_request {
 #define FE_FEATURE_EVENT_IDX FE_BIT(29)
 #define FE_FEATURE_PROTOCOL  FE_BIT(30)
 #define FE_FEATURE_VERSION_1 FE_BIT(32)
+#define FE_FEATURE_PACKED    FE_BIT(34)
 
 /* The header's flags */
 #define FE_FLAG_VERSION	   1u

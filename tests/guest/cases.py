@@ -109,6 +109,14 @@ def case_two_queues(case):
   file_system(case, properties=',num-queues=2', queues=2)
 
 
+PACKED = 34  # the feature bit VIRTIO_F_RING_PACKED
+
+
+def case_packed(case):
+  case.make_image()
+  file_system(case, properties=',packed=on', feature=PACKED)
+
+
 def case_one_queue(case):
   case.make_image()
   file_system(case, ['--num-queues=1'], ',num-queues=1', queues=1)
@@ -280,14 +288,18 @@ def case_resize(case):
     case.end_server(server)
 
 
-def case_reboot(case):
+def case_reboot(case, properties=''):
   case.make_image()
   with case.serve() as server:
     command = case.machine('reboot') + vm.shared_memory(256)
     command.remove('-no-reboot')
-    command += vm.device('vhost-user-blk-pci', case.socket)
+    command += vm.device('vhost-user-blk-pci', case.socket, properties)
     case.follow(command, {})
     case.end_server(server)
+
+
+def case_packed_reboot(case):
+  case_reboot(case, ',packed=on')
 
 
 def case_killed_vm(case):

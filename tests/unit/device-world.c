@@ -239,9 +239,11 @@ uint64_t world_get_u64(struct world *world, uint32_t request)
 	return value;
 }
 
+/* All that is offered but packed rings: those of a world are split. */
 void world_negotiate(struct world *world)
 {
-	uint64_t features = world_get_u64(world, VHOST_USER_GET_FEATURES);
+	uint64_t features = world_get_u64(world, VHOST_USER_GET_FEATURES) &
+			    ~FEATURE_BIT(VIRTIO_F_RING_PACKED);
 	uint64_t protocol =
 		world_get_u64(world, VHOST_USER_GET_PROTOCOL_FEATURES);
 

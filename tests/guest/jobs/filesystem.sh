@@ -5,6 +5,7 @@
 #   queues       hardware queues that the guest must find
 #   depth        requests that a queue must hold (optional)
 #   block_bytes  the logical block size that the guest must find (optional)
+#   feature      a feature bit that the driver must have accepted (optional)
 #   mebibytes    data to write
 
 write_files()
@@ -42,6 +43,9 @@ equal "the disk has $queues queues" "$queues" "$(nr_queues)"
 [ -z "$block_bytes" ] ||
 	equal "a block has $block_bytes bytes" "$block_bytes" \
 		"$(cat $queue/logical_block_size)"
+[ -z "$feature" ] ||
+	equal "feature bit $feature was accepted" 1 \
+		"$(cut -c$((feature + 1)) $queue/../device/features)"
 
 check "mke2fs formats the disk" /sbin/mke2fs -q -F -t ext4 $disk || return
 check "the file system mounts" mount -t ext4 $disk $dir || return
