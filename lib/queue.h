@@ -123,8 +123,10 @@ void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd);
 
 /*
  * Signal the error fd and log that the queue is broken, until the next start.
- * Once: a queue that is broken already stays as it is. why: a clause.
+ * Once: a queue that is broken already stays as it is. format: a clause, as
+ * of printf. Returns -EPROTO.
  */
-void rh_queue_break(struct rh_queue *queue, const char *why);
+PRINTF_LIKE(2, 3)
+int rh_queue_break(struct rh_queue *queue, const char *format, ...);
 
 #endif
