@@ -64,17 +64,32 @@ enum vhost_user_request {
 
 /* vhost-user, Back-end message types */
 enum vhost_user_backend_request {
+	VHOST_USER_BACKEND_IOTLB_MSG = 1,
 	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
+	VHOST_USER_BACKEND_VRING_CALL = 4,
+	VHOST_USER_BACKEND_VRING_ERR = 5,
+	VHOST_USER_BACKEND_SHARED_OBJECT_ADD = 6,
+	VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE = 7,
+	VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP = 8,
 };
 
 /* vhost-user, Protocol features: bit numbers */
 enum vhost_user_protocol_feature {
 	VHOST_USER_PROTOCOL_F_MQ = 0,
+	VHOST_USER_PROTOCOL_F_LOG_SHMFD = 1,
 	VHOST_USER_PROTOCOL_F_REPLY_ACK = 3,
 	VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,
+	VHOST_USER_PROTOCOL_F_PAGEFAULT = 8,
 	VHOST_USER_PROTOCOL_F_CONFIG = 9,
+	VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD = 10,
+	VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD = 12,
 	VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
+	VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS = 14,
 	VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
+	VHOST_USER_PROTOCOL_F_STATUS = 16,
+	VHOST_USER_PROTOCOL_F_SHARED_OBJECT = 18,
+	VHOST_USER_PROTOCOL_F_DEVICE_STATE = 19,
+	VHOST_USER_PROTOCOL_F_GET_VRING_BASE_INFLIGHT = 20,
 };
 
 /* Feature bits of the transport and the rings (virtio 1.3, 6) */
@@ -84,7 +99,11 @@ enum vhost_user_protocol_feature {
 #define VIRTIO_F_RING_EVENT_IDX	       29
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 #define VIRTIO_F_VERSION_1	       32
+#define VIRTIO_F_ACCESS_PLATFORM       33
 #define VIRTIO_F_RING_PACKED	       34
+#define VIRTIO_F_IN_ORDER	       35
+#define VIRTIO_F_NOTIFICATION_DATA     38
+#define VIRTIO_F_RING_RESET	       40
 
 #define FEATURE_BIT(number)	       (UINT64_C(1) << (number))
 
@@ -151,6 +170,51 @@ struct vhost_user_config {
 	uint32_t size;
 	uint32_t flags;
 	uint8_t region[VHOST_USER_MAX_CONFIG_BYTES];
+};
+
+/* vhost-user, Log description: the bitmap lies in the fd that comes along */
+struct vhost_user_log {
+	uint64_t size_bytes;
+	uint64_t mmap_offset;
+};
+
+#define VHOST_LOG_PAGE_BYTES 4096
+
+/* vhost-user, IOTLB: a miss, an update, an invalidation */
+struct vhost_user_iotlb {
+	uint64_t iova;
+	uint64_t size_bytes;
+	uint64_t user_addr;
+	uint8_t permission;
+	uint8_t type;
+	uint8_t padding[6];
+};
+
+#define VHOST_ACCESS_RO	       1
+#define VHOST_ACCESS_WO	       2
+#define VHOST_ACCESS_RW	       3
+#define VHOST_IOTLB_MISS       1
+#define VHOST_IOTLB_UPDATE     2
+#define VHOST_IOTLB_INVALIDATE 3
+
+/* vhost-user, Inflight description */
+struct vhost_user_inflight {
+	uint64_t mmap_bytes;
+	uint64_t mmap_offset;
+	uint16_t nr_queues;
+	uint16_t queue_size;
+	uint8_t padding[4];
+};
+
+/* vhost-user, Device state transfer parameters */
+struct vhost_user_transfer {
+	uint32_t direction;
+	uint32_t phase;
+};
+
+/* vhost-user, VhostUserShared: names a buffer that devices share */
+struct vhost_user_shared {
+	uint8_t uuid[16];
 };
 
 /* Split virtqueues (virtio 1.3, 2.7) */
@@ -226,6 +290,10 @@ _Static_assert(sizeof(struct vhost_user_region) == 32, "memory region");
 _Static_assert(sizeof(struct vhost_user_memory) == 264, "memory regions");
 _Static_assert(sizeof(struct vhost_user_single_region) == 40, "single region");
 _Static_assert(sizeof(struct vhost_user_config) == 268, "config space");
+_Static_assert(sizeof(struct vhost_user_log) == 16, "log description");
+_Static_assert(sizeof(struct vhost_user_iotlb) == 32, "IOTLB message");
+_Static_assert(sizeof(struct vhost_user_inflight) == 24, "inflight");
+_Static_assert(sizeof(struct vhost_user_transfer) == 8, "device state");
 _Static_assert(sizeof(struct virtq_desc) == 16, "virtio 1.3, 2.7.5");
 _Static_assert(sizeof(struct virtq_used_elem) == 8, "virtio 1.3, 2.7.8");
 _Static_assert(sizeof(struct pvirtq_desc) == 16, "virtio 1.3, 2.8.13");

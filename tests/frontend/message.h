@@ -33,6 +33,10 @@ struct fe_message {
 		struct fe_wire_table table;
 		struct fe_wire_single single;
 		struct fe_wire_config config;
+		struct fe_wire_log log;
+		struct fe_wire_iotlb iotlb;
+		struct fe_wire_inflight inflight;
+		struct fe_wire_transfer transfer;
 		uint8_t bytes[FE_MAX_PAYLOAD_BYTES];
 	} payload;
 };

@@ -61,27 +61,46 @@ enum fe_request {
 
 /* vhost-user, Back-end message types */
 enum fe_backend_request {
+	FE_BACKEND_IOTLB_MSG = 1,
 	FE_BACKEND_CONFIG_CHANGE = 2,
+	FE_BACKEND_VRING_CALL = 4,
+	FE_BACKEND_VRING_ERR = 5,
+	FE_BACKEND_SHARED_OBJECT_ADD = 6,
+	FE_BACKEND_SHARED_OBJECT_REMOVE = 7,
+	FE_BACKEND_SHARED_OBJECT_LOOKUP = 8,
 };
 
 #define FE_BIT(number) (UINT64_C(1) << (number))
 
 /* vhost-user, Protocol features: masks */
-#define FE_PROTOCOL_MQ		 FE_BIT(0)
-#define FE_PROTOCOL_REPLY_ACK	 FE_BIT(3)
-#define FE_PROTOCOL_BACKEND_REQ	 FE_BIT(5)
-#define FE_PROTOCOL_CONFIG	 FE_BIT(9)
-#define FE_PROTOCOL_INFLIGHT	 FE_BIT(12)
-#define FE_PROTOCOL_RESET_DEVICE FE_BIT(13)
-#define FE_PROTOCOL_MEM_SLOTS	 FE_BIT(15)
+#define FE_PROTOCOL_MQ		    FE_BIT(0)
+#define FE_PROTOCOL_LOG_SHMFD	    FE_BIT(1)
+#define FE_PROTOCOL_REPLY_ACK	    FE_BIT(3)
+#define FE_PROTOCOL_BACKEND_REQ	    FE_BIT(5)
+#define FE_PROTOCOL_PAGEFAULT	    FE_BIT(8)
+#define FE_PROTOCOL_CONFIG	    FE_BIT(9)
+#define FE_PROTOCOL_BACKEND_SEND_FD FE_BIT(10)
+#define FE_PROTOCOL_INFLIGHT	    FE_BIT(12)
+#define FE_PROTOCOL_RESET_DEVICE    FE_BIT(13)
+#define FE_PROTOCOL_INBAND	    FE_BIT(14)
+#define FE_PROTOCOL_MEM_SLOTS	    FE_BIT(15)
+#define FE_PROTOCOL_STATUS	    FE_BIT(16)
+#define FE_PROTOCOL_SHARED_OBJECT   FE_BIT(18)
+#define FE_PROTOCOL_DEVICE_STATE    FE_BIT(19)
+#define FE_PROTOCOL_BASE_INFLIGHT   FE_BIT(20)
 
 /* Feature bits of transport and rings: masks */
-#define FE_FEATURE_LOG_ALL   FE_BIT(26)
-#define FE_FEATURE_INDIRECT  FE_BIT(28)
-#define FE_FEATURE_EVENT_IDX FE_BIT(29)
-#define FE_FEATURE_PROTOCOL  FE_BIT(30)
-#define FE_FEATURE_VERSION_1 FE_BIT(32)
-#define FE_FEATURE_PACKED    FE_BIT(34)
+#define FE_FEATURE_NOTIFY_ON_EMPTY   FE_BIT(24)
+#define FE_FEATURE_LOG_ALL	     FE_BIT(26)
+#define FE_FEATURE_INDIRECT	     FE_BIT(28)
+#define FE_FEATURE_EVENT_IDX	     FE_BIT(29)
+#define FE_FEATURE_PROTOCOL	     FE_BIT(30)
+#define FE_FEATURE_VERSION_1	     FE_BIT(32)
+#define FE_FEATURE_PLATFORM	     FE_BIT(33)
+#define FE_FEATURE_PACKED	     FE_BIT(34)
+#define FE_FEATURE_IN_ORDER	     FE_BIT(35)
+#define FE_FEATURE_NOTIFICATION_DATA FE_BIT(38)
+#define FE_FEATURE_RING_RESET	     FE_BIT(40)
 
 /* The header's flags */
 #define FE_FLAG_VERSION	   1u
@@ -135,6 +154,33 @@ struct fe_wire_config {
 	uint32_t size;
 	uint32_t flags;
 	uint8_t data[FE_MAX_CONFIG_BYTES];
+};
+
+struct fe_wire_log {
+	uint64_t size_bytes;
+	uint64_t mmap_offset;
+};
+
+struct fe_wire_iotlb {
+	uint64_t iova;
+	uint64_t size_bytes;
+	uint64_t user_addr;
+	uint8_t permission;
+	uint8_t type;
+	uint8_t padding[6];
+};
+
+struct fe_wire_inflight {
+	uint64_t mmap_bytes;
+	uint64_t mmap_offset;
+	uint16_t nr_queues;
+	uint16_t queue_size;
+	uint8_t padding[4];
+};
+
+struct fe_wire_transfer {
+	uint32_t direction;
+	uint32_t phase;
 };
 
 #endif
