@@ -170,6 +170,26 @@ static int map_file(int fd, uint64_t offset, size_t size_bytes,
 	return 0;
 }
 
+/* As map_file(), for memory that its owner can take back at any moment. */
+static int map_guarded(int fd, uint64_t offset, size_t size_bytes, int wake_fd,
+		       struct rh_mapping **ret)
+{
+	struct rh_mapping *mapping = NULL;
+	int error;
+
+	error = map_file(fd, offset, size_bytes, &mapping);
+	if (error)
+		return error;
+	error = rh_guard_create(mapping->address, size_bytes, wake_fd,
+				&mapping->guard);
+	if (error) {
+		put_mapping(mapping);
+		return error;
+	}
+	*ret = mapping;
+	return 0;
+}
+
 /* An offset within a page is served by mapping from the page's start on. */
 static int map_region(const struct vhost_user_region *wire, int fd, int wake_fd,
 		      struct rh_region *region)
@@ -184,15 +204,9 @@ static int map_region(const struct vhost_user_region *wire, int fd, int wake_fd,
 
 	size_bytes = align_down(lead_bytes + wire->size_bytes + page_bytes - 1,
 				page_bytes);
-	error = map_file(fd, file_start, size_bytes, &mapping);
+	error = map_guarded(fd, file_start, size_bytes, wake_fd, &mapping);
 	if (error)
 		return error;
-	error = rh_guard_create(mapping->address, size_bytes, wake_fd,
-				&mapping->guard);
-	if (error) {
-		put_mapping(mapping);
-		return error;
-	}
 
 	region->guest_start = wire->guest_addr;
 	region->guest_end = wire->guest_addr + wire->size_bytes;
@@ -288,4 +302,41 @@ uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
 		return region->host + offset;
 	}
 	return NULL;
+}
+
+int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
+		 struct rh_range *ret)
+{
+	struct rh_mapping *mapping = NULL;
+	uint64_t page_bytes = page_bytes_of(fd);
+	uint64_t end;
+	int error;
+
+	if (!bytes || !is_aligned(offset, (uint64_t)sysconf(_SC_PAGESIZE)) ||
+	    add_overflows(offset, bytes, &end) || end > INT64_MAX - UINT32_MAX)
+		return -EINVAL;
+	error = check_file(fd, end);
+	if (error)
+		return error;
+	error = map_guarded(fd, offset,
+			    align_down(bytes + page_bytes - 1, page_bytes),
+			    wake_fd, &mapping);
+	if (error)
+		return error;
+	ret->address = mapping->address;
+	ret->bytes = bytes;
+	ret->mapping = mapping;
+	return 0;
+}
+
+void rh_range_unmap(struct rh_range *range)
+{
+	if (range->mapping)
+		put_mapping(range->mapping);
+	memset(range, 0, sizeof(*range));
+}
+
+bool rh_range_lost(const struct rh_range *range)
+{
+	return range->mapping && rh_guard_lost(range->mapping->guard);
 }
