@@ -184,7 +184,7 @@ static void dispatch(struct rh_device *device, enum rh_source source)
 	switch (source) {
 	case RH_SOURCE_WAKE:
 		rh_eventfd_drain(device->wake_fd);
-		if (rh_map_lost(device->session.map))
+		if (rh_session_state_lost(&device->session))
 			rh_session_close(device, -EFAULT);
 		break;
 	case RH_SOURCE_TIMER:

@@ -2,7 +2,7 @@
 /*
  * handler - what a single handler gets, and the few things that all need
  *
- * Private to handlers.c and vring_handlers.c. Control thread.
+ * Private to handlers.c and the *_handlers.c. Control thread.
  */
 #ifndef LIB_HANDLER_H
 #define LIB_HANDLER_H
@@ -49,6 +49,17 @@ static inline uint32_t rh_payload_num(const struct rh_request *request)
 	return vring.num;
 }
 
+/* True if these are the addresses of the ring's parts already. */
+static inline bool rh_queue_has_addr(const struct rh_queue *queue,
+				     const struct vhost_user_vring_addr *addr)
+{
+	return addr->desc_user_addr == queue->desc_addr.value &&
+	       addr->avail_user_addr == queue->avail_addr.value &&
+	       addr->used_user_addr == queue->used_addr.value;
+}
+
+int rh_handle_set_log_base(struct rh_request *request);
+int rh_handle_set_log_fd(struct rh_request *request);
 int rh_handle_set_vring_num(struct rh_request *request);
 int rh_handle_set_vring_addr(struct rh_request *request);
 int rh_handle_set_vring_base(struct rh_request *request);

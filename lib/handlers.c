@@ -2,10 +2,12 @@
 /*
  * handlers - what each message does: features, memory, configuration
  *
- * The messages about one queue are in vring_handlers.c. A handler changes nothing before it is sure to succeed, so that a refusal
- * leaves the state as it was. Under a running queue nothing changes at all
- * but its call and error fds: what would need more either made the queue stop
- * first (the quiet column in message.c) or is refused here.
+ * The messages about one queue are in vring_handlers.c, those about the
+ * migration log in log_handlers.c. A handler changes nothing before it is
+ * sure to succeed, so that a refusal leaves the state as it was. Under a
+ * running queue nothing changes at all but its call and error fds: what would
+ * need more either made the queue stop first (the quiet column in message.c)
+ * or is refused here.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,7 +20,12 @@
 	(FEATURE_BIT(VIRTIO_F_RING_INDIRECT_DESC) |                            \
 	 FEATURE_BIT(VIRTIO_F_RING_EVENT_IDX) |                                \
 	 FEATURE_BIT(VIRTIO_F_VERSION_1) | FEATURE_BIT(VIRTIO_F_RING_PACKED) | \
-	 FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+	 OF_TRANSPORT)
+
+/* The device is not told of these. */
+#define OF_TRANSPORT                                                           \
+	(FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |                         \
+	 FEATURE_BIT(VHOST_F_LOG_ALL))
 
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */
 #define ODD_CONFIG_BASE 0x100
@@ -36,6 +43,9 @@ int rh_session_state_init(struct rh_session_state *state,
 	state->config = config;
 	state->queues = queues;
 	state->session.nr_queues = config->nr_queues;
+	rh_dirty_log_init(&state->log);
+	for (unsigned int i = 0; i < config->nr_queues; i++)
+		queues[i].log = &state->log;
 	rh_channel_init(&state->channel, tag);
 	error = rh_map_create(&state->empty);
 	if (!error)
@@ -63,6 +73,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 {
 	reset_queues(state);
 	replace_map(state, rh_map_get(state->empty));
+	rh_dirty_log_reset(&state->log);
 	rh_channel_close(&state->channel);
 	state->session.features = 0;
 	state->session.protocol_features = 0;
@@ -71,10 +82,16 @@ void rh_session_state_reset(struct rh_session_state *state)
 void rh_session_state_deinit(struct rh_session_state *state)
 {
 	rh_channel_close(&state->channel);
+	rh_dirty_log_reset(&state->log);
 	rh_map_put(state->map);
 	rh_map_put(state->empty);
 	state->map = NULL;
 	state->empty = NULL;
+}
+
+bool rh_session_state_lost(const struct rh_session_state *state)
+{
+	return rh_map_lost(state->map) || rh_range_lost(&state->log.bitmap);
 }
 
 static void answer_u64(struct rh_request *request, uint64_t value)
@@ -90,8 +107,9 @@ uint64_t rh_offered_features(const struct rh_device_config *config)
 
 static uint64_t offered_protocol(const struct rh_device_config *config)
 {
-	return PROTOCOL(MQ) | PROTOCOL(REPLY_ACK) | PROTOCOL(BACKEND_REQ) |
-	       PROTOCOL(RESET_DEVICE) | PROTOCOL(CONFIGURE_MEM_SLOTS) |
+	return PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |
+	       PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |
+	       PROTOCOL(CONFIGURE_MEM_SLOTS) |
 	       (config->config_bytes ? PROTOCOL(CONFIG) : 0);
 }
 
@@ -108,6 +126,17 @@ static bool any_queue_runs(const struct rh_session_state *state)
 			return true;
 	}
 	return false;
+}
+
+static int refuse_features(struct rh_request *request, uint64_t features)
+{
+	uint64_t added = features & ~request->state->session.features;
+
+	if (added != FEATURE_BIT(VHOST_F_LOG_ALL))
+		return rh_refuse_running(request);
+	return rh_refuse(request, -EINVAL,
+			 "there is no log yet: SET_LOG_BASE has to come "
+			 "before VHOST_F_LOG_ALL");
 }
 
 /* vhost-user, Ring states: without protocol features rings begin enabled. */
@@ -132,16 +161,16 @@ static int set_features(struct rh_request *request)
 
 	if (features & ~rh_offered_features(state->config))
 		return rh_refuse(request, -EINVAL, "a bit was not offered");
+	/* Queues have stopped for a switch of the log (rh_switches_log()). */
 	if (any_queue_runs(state))
-		return features == old_features ? 0 :
-						  rh_refuse_running(request);
+		return features == old_features ?
+			       0 :
+			       refuse_features(request, features);
 	state->session.features = features;
 	set_initial_enable(state, old_features);
 	if (ops->features_set)
-		ops->features_set(
-			state->config->opaque,
-			features &
-				~FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
+		ops->features_set(state->config->opaque,
+				  features & ~OF_TRANSPORT);
 	return 0;
 }
 
@@ -350,6 +379,8 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_SET_OWNER] = set_owner,
 	[VHOST_USER_RESET_OWNER] = reset_owner,
 	[VHOST_USER_SET_MEM_TABLE] = set_mem_table,
+	[VHOST_USER_SET_LOG_BASE] = rh_handle_set_log_base,
+	[VHOST_USER_SET_LOG_FD] = rh_handle_set_log_fd,
 	[VHOST_USER_SET_VRING_NUM] = rh_handle_set_vring_num,
 	[VHOST_USER_SET_VRING_ADDR] = rh_handle_set_vring_addr,
 	[VHOST_USER_SET_VRING_BASE] = rh_handle_set_vring_base,

@@ -15,6 +15,7 @@
 #include <ringhost/device.h>
 
 #include "lib/channel.h"
+#include "lib/dirty.h"
 #include "lib/memory.h"
 #include "lib/message.h"
 #include "lib/queue.h"
@@ -24,6 +25,7 @@ struct rh_session_state {
 	struct rh_map *map;	 /* a reference; the published one */
 	struct rh_map *empty;	 /* a reference; what map is between sessions */
 	struct rh_queue *queues; /* session.nr_queues of them; the device's */
+	struct rh_dirty_log log;
 	struct rh_channel channel;
 	const struct rh_device_config *config; /* the device's */
 };
@@ -37,6 +39,9 @@ int rh_session_state_init(struct rh_session_state *state,
 void rh_session_state_reset(struct rh_session_state *state);
 
 void rh_session_state_deinit(struct rh_session_state *state);
+
+/* True if the front-end has taken back memory that it had shared (guard.h). */
+bool rh_session_state_lost(const struct rh_session_state *state);
 
 /* What a handler puts into the reply. */
 struct rh_answer {
@@ -56,6 +61,15 @@ struct rh_answer {
  */
 int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,
 	      struct rh_answer *answer, const char **why);
+
+/*
+ * True if all that this checked message changes of a queue is whether it logs
+ * what it writes, and where: a queue that runs must stop for it. Anything
+ * else that such a message would change is refused while the queue runs.
+ */
+bool rh_switches_log(const struct rh_session_state *state,
+		     const struct rh_incoming *incoming,
+		     const struct rh_queue *queue);
 
 /* Feature bits that the device offers, those of transport and rings too. */
 uint64_t rh_offered_features(const struct rh_device_config *config);

@@ -31,6 +31,7 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 	[VHOST_USER_SET_FEATURES] = {
 		.name = "SET_FEATURES",
 		PAYLOAD(U64_BYTES),
+		.quiet = RH_QUIET_TO_LOG,
 	},
 	[VHOST_USER_SET_OWNER] = {
 		.name = "SET_OWNER",
@@ -48,6 +49,23 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.max_fds = VHOST_USER_MAX_REGIONS,
 		.quiet = RH_QUIET_ALL,
 	},
+	[VHOST_USER_SET_LOG_BASE] = {
+		.name = "SET_LOG_BASE",
+		PAYLOAD(sizeof(struct vhost_user_log)),
+		.min_fds = 1,
+		.max_fds = 1,
+		.reply = RH_REPLY_DATA,
+		.quiet = RH_QUIET_ALL,
+		.needs_protocol = PROTOCOL(LOG_SHMFD),
+	},
+	[VHOST_USER_SET_LOG_FD] = {
+		.name = "SET_LOG_FD",
+		NO_PAYLOAD,
+		.min_fds = 1,
+		.max_fds = 1,
+		.quiet = RH_QUIET_ALL,
+		.needs_protocol = PROTOCOL(LOG_SHMFD),
+	},
 	[VHOST_USER_SET_VRING_NUM] = {
 		.name = "SET_VRING_NUM",
 		PAYLOAD(STATE_BYTES),
@@ -56,6 +74,7 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 	[VHOST_USER_SET_VRING_ADDR] = {
 		.name = "SET_VRING_ADDR",
 		PAYLOAD(sizeof(struct vhost_user_vring_addr)),
+		.quiet = RH_QUIET_TO_LOG,
 		.index = RH_INDEX_U32,
 	},
 	[VHOST_USER_SET_VRING_BASE] = {

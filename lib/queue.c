@@ -68,6 +68,8 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	}
 	slot->under_way = true;
 	queue->nr_under_way++;
+	if (unlikely(queue->tracker))
+		rh_tracker_popped(queue->tracker, &slot->chain);
 	return 0;
 }
 
@@ -109,6 +111,8 @@ static struct rh_chain_slot *end_chain(struct rh_queue *queue,
 	assert(slot->under_way);
 	slot->under_way = false;
 	queue->nr_under_way--;
+	if (unlikely(queue->tracker))
+		rh_tracker_ended(queue->tracker, chain->index);
 	return slot;
 }
 
@@ -128,6 +132,8 @@ void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 
 bool rh_queue_flush(struct rh_queue *queue)
 {
+	if (unlikely(queue->tracker))
+		return rh_tracker_publish(queue->tracker);
 	return rh_ring_publish(&queue->ring);
 }
 
@@ -139,11 +145,20 @@ void rh_queue_notify(struct rh_queue *queue)
 void rh_queue_suppress_kicks(struct rh_queue *queue)
 {
 	rh_ring_suppress_kicks(&queue->ring);
+	if (unlikely(queue->tracker))
+		rh_tracker_kicks_changed(queue->tracker);
 }
 
 bool rh_queue_expect_kicks(struct rh_queue *queue)
 {
-	return !queue->broken && rh_ring_expect_kicks(&queue->ring);
+	bool pending;
+
+	if (queue->broken)
+		return false;
+	pending = rh_ring_expect_kicks(&queue->ring);
+	if (unlikely(queue->tracker))
+		rh_tracker_kicks_changed(queue->tracker);
+	return pending;
 }
 
 bool rh_queue_pending(const struct rh_queue *queue)

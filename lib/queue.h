@@ -20,6 +20,7 @@
 #include "lib/chain.h"
 #include "lib/memory.h"
 #include "lib/ring.h"
+#include "lib/tracker.h"
 
 enum rh_queue_state {
 	RH_QUEUE_STOPPED,
@@ -52,6 +53,7 @@ struct rh_queue {
 	unsigned int index;
 	int wake_fd; /* the device's eventfd: rh_queue_stopped() signals it */
 	bool keep_bad_chains;
+	const struct rh_dirty_log *log; /* the session's; NULL: none ever */
 	char tag[RH_TAG_BYTES];
 
 	/* Control thread: what the front-end has set */
@@ -66,6 +68,8 @@ struct rh_queue {
 	struct frontend_addr desc_addr;
 	struct frontend_addr avail_addr;
 	struct frontend_addr used_addr;
+	struct guest_addr log_addr; /* of the used ring, if log_used */
+	bool log_used;
 	int kick_fd; /* -1: poll */
 	struct rh_signal_fd call;
 	struct rh_signal_fd err;
@@ -76,6 +80,8 @@ struct rh_queue {
 	struct rh_map *map;	     /* a reference */
 	struct rh_chain_slot *slots; /* ring.size of them */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
+	struct iovec *noted; /* as much for the tracker, or NULL */
+	struct rh_tracker *tracker; /* NULL: no writes are logged */
 	unsigned int nr_under_way;
 	bool broken;
 	struct log_limit log_limit;

@@ -50,6 +50,7 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->base = 0;
 	queue->has_base = false;
 	queue->has_addr = false;
+	queue->log_used = false;
 	queue->has_kick = false;
 	queue->enabled = false;
 	queue->broken = false;
@@ -165,26 +166,68 @@ static size_t spill_bytes(uint32_t size)
 	return (size_t)size * RH_CHAIN_MAX_IOV * sizeof(struct iovec);
 }
 
+/* Costs memory only where it is used. */
+static struct iovec *reserve_spill(uint32_t size)
+{
+	void *spill = mmap(NULL, spill_bytes(size), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return spill == MAP_FAILED ? NULL : spill;
+}
+
+static void release_spill(struct iovec **spill, uint32_t size)
+{
+	if (*spill)
+		munmap(*spill, spill_bytes(size));
+	*spill = NULL;
+}
+
+static void release_slots(struct rh_queue *queue)
+{
+	rh_tracker_destroy(queue->tracker);
+	queue->tracker = NULL;
+	release_spill(&queue->noted, queue->ring.size);
+	release_spill(&queue->spill, queue->ring.size);
+	free(queue->slots);
+	queue->slots = NULL;
+}
+
 static int allocate_slots(struct rh_queue *queue)
 {
-	struct rh_chain_slot *slots = calloc(queue->size, sizeof(*slots));
-	void *spill;
-
-	if (!slots)
+	queue->slots = calloc(queue->size, sizeof(*queue->slots));
+	queue->spill = reserve_spill(queue->size);
+	if (!queue->slots || !queue->spill)
 		return -ENOMEM;
-	spill = mmap(NULL, spill_bytes(queue->size), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (spill == MAP_FAILED) {
-		free(slots);
-		return -ENOMEM;
-	}
-	queue->slots = slots;
-	queue->spill = spill;
 	for (uint32_t i = 0; i < queue->size; i++) {
-		slots[i].chain.index = (uint16_t)i;
-		slots[i].spill = queue->spill + (size_t)i * RH_CHAIN_MAX_IOV;
+		struct rh_chain_slot *slot = &queue->slots[i];
+
+		slot->chain.index = (uint16_t)i;
+		slot->spill = queue->spill + (size_t)i * RH_CHAIN_MAX_IOV;
 	}
 	return 0;
+}
+
+static int create_tracker(struct rh_queue *queue, const struct rh_map *map,
+			  uint64_t features)
+{
+	struct rh_tracker_config config = {
+		.log = queue->log,
+		.map = map,
+		.ring = &queue->ring,
+		.features = features,
+		.log_used = queue->log_used,
+		.used = queue->log_addr,
+		.limit = &queue->log_limit,
+		.tag = queue->tag,
+	};
+
+	if (!rh_tracker_wanted(queue->log, features, queue->log_used))
+		return 0;
+	queue->noted = reserve_spill(queue->size);
+	if (!queue->noted)
+		return -ENOMEM;
+	config.spill = queue->noted;
+	return rh_tracker_create(&config, &queue->tracker);
 }
 
 /* The features may have come after what they decide on. */
@@ -217,7 +260,10 @@ static int set_up_ring(struct rh_queue *queue, const struct rh_map *map,
 	if (!error)
 		error = allocate_slots(queue);
 	if (!error)
+		error = create_tracker(queue, map, features);
+	if (!error)
 		return 0;
+	release_slots(queue);
 	rh_ring_deinit(&queue->ring);
 	rh_queue_break(queue, "out of memory for %u slots", queue->size);
 	return error;
@@ -227,7 +273,11 @@ static void start_ring(struct rh_queue *queue)
 {
 	struct rh_ring *ring = &queue->ring;
 
-	if (!rh_ring_start(ring, queue->base))
+	bool elsewhere = rh_ring_start(ring, queue->base);
+
+	if (queue->tracker)
+		rh_tracker_started(queue->tracker);
+	if (!elsewhere)
 		return;
 	rh_log_limited(
 		&queue->log_limit, RH_LOG_WARNING, queue->tag,
@@ -269,10 +319,7 @@ void rh_queue_finish(struct rh_queue *queue)
 	if (queue->slots) {
 		queue->base = rh_ring_base(&queue->ring);
 		queue->has_base = true;
-		munmap(queue->spill, spill_bytes(queue->ring.size));
-		queue->spill = NULL;
-		free(queue->slots);
-		queue->slots = NULL;
+		release_slots(queue);
 		rh_ring_deinit(&queue->ring);
 		rh_map_put(queue->map);
 		queue->map = NULL;

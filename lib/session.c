@@ -116,6 +116,15 @@ void rh_session_finish_message(struct rh_device *device)
 	rh_incoming_reset(&device->incoming);
 }
 
+static void quiesce_to_log(struct rh_device *device)
+{
+	for (unsigned int i = 0; i < device->config.nr_queues; i++) {
+		if (rh_switches_log(&device->session, &device->incoming,
+				    &device->queues[i]))
+			rh_stop_queue(device, &device->queues[i]);
+	}
+}
+
 static void quiesce_for(struct rh_device *device,
 			const struct rh_message_row *row)
 {
@@ -124,6 +133,8 @@ static void quiesce_for(struct rh_device *device,
 	else if (row->quiet == RH_QUIET_QUEUE)
 		rh_stop_queue(device, &device->queues[rh_message_queue_index(
 					      &device->incoming)]);
+	else if (row->quiet == RH_QUIET_TO_LOG)
+		quiesce_to_log(device);
 	rh_take_back_queues(device);
 }
 

@@ -39,14 +39,17 @@ int rh_handle_set_vring_addr(struct rh_request *request)
 	memcpy(&addr, request->incoming->payload, sizeof(addr));
 	if (addr.flags & ~VHOST_VRING_F_LOG)
 		return rh_refuse(request, -EINVAL, "a flag is unknown");
-	if (queue->state != RH_QUEUE_STOPPED &&
-	    (addr.desc_user_addr != queue->desc_addr.value ||
-	     addr.avail_user_addr != queue->avail_addr.value ||
-	     addr.used_user_addr != queue->used_addr.value))
-		return rh_refuse_running(request);
+	if (queue->state != RH_QUEUE_STOPPED) {
+		/* rh_switches_log() did not find anything new in it */
+		return rh_queue_has_addr(queue, &addr) ?
+			       0 :
+			       rh_refuse_running(request);
+	}
 	queue->desc_addr.value = addr.desc_user_addr;
 	queue->avail_addr.value = addr.avail_user_addr;
 	queue->used_addr.value = addr.used_user_addr;
+	queue->log_addr.value = addr.log_guest_addr;
+	queue->log_used = addr.flags & VHOST_VRING_F_LOG;
 	queue->has_addr = true;
 	if (queue->hold == RH_HOLD_UNRESOLVED)
 		queue->hold = RH_HOLD_NONE;

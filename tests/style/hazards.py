@@ -24,9 +24,9 @@ HAZARDS = (
      ("lib/memory.c", "lib/guard.c"), PRODUCT,
      "only lib/memory.c and lib/guard.c map memory"),
     ("guest-atomics", r"\b__(?:atomic|sync)_\w+|\batomic_\w+\s*\(\s*\(",
-     ("lib/split.c", "lib/packed.c"), PRODUCT,
-     "only lib/split.c and lib/packed.c use atomics on memory that is not "
-     "_Atomic of ours"),
+     ("lib/split.c", "lib/packed.c", "lib/dirty.c"), PRODUCT,
+     "only lib/split.c, lib/packed.c and lib/dirty.c use atomics on memory "
+     "that is not _Atomic of ours"),
     ("guest-rings", r"\bvirtq_(?:avail|used)\w*|(?:->|\.)(?:avail|used)\s*->",
      ("lib/wire.h", "lib/split.h", "lib/split.c"), LIBRARY,
      "only lib/split.c reaches the available and used rings"),

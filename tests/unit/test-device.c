@@ -52,9 +52,10 @@ static void the_device_tells_what_it_has(void **state)
 	assert_true(features & FEATURE_BIT(VIRTIO_F_VERSION_1));
 	assert_true(features & FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 	assert_true(features & FEATURE_BIT(VIRTIO_F_RING_PACKED));
-	assert_false(features & FEATURE_BIT(VHOST_F_LOG_ALL));
+	assert_true(features & FEATURE_BIT(VHOST_F_LOG_ALL));
 	world_negotiate(&world);
 	assert_int_equal(world.features & FEATURE_BIT(5), FEATURE_BIT(5));
+	assert_false(world.features & FEATURE_BIT(VHOST_F_LOG_ALL));
 	assert_int_equal(world_get_u64(&world, VHOST_USER_GET_QUEUE_NUM),
 			 WORLD_QUEUES);
 	assert_int_equal(world_get_u64(&world, VHOST_USER_GET_MAX_MEM_SLOTS),
