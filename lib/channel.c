@@ -17,6 +17,7 @@ void rh_channel_init(struct rh_channel *channel, const char *tag)
 	channel->fd = -1;
 	channel->tag = tag;
 	rh_incoming_init(&channel->answer);
+	rh_outgoing_init(&channel->outgoing);
 }
 
 /* A front-end may send the socket that it has sent before. */
@@ -43,8 +44,7 @@ void rh_channel_close(struct rh_channel *channel)
 {
 	rh_socket_close(&channel->fd);
 	rh_incoming_reset(&channel->answer);
-	channel->outgoing.begin = 0;
-	channel->outgoing.end = 0;
+	rh_outgoing_reset(&channel->outgoing);
 	channel->state = RH_CHANNEL_CLOSED;
 }
 
@@ -57,7 +57,7 @@ static int send_config_change(struct rh_channel *channel, bool want_answer)
 	};
 	int outcome;
 
-	outcome = rh_outgoing_append(&channel->outgoing, &header, NULL);
+	outcome = rh_outgoing_append(&channel->outgoing, &header, NULL, -1);
 	if (!outcome)
 		outcome = rh_socket_send(channel->fd, &channel->outgoing);
 	if (outcome == 1) {

@@ -348,6 +348,7 @@ int rh_device_create(const struct rh_device_config *config,
 	device->listen_fd = -1;
 	device->connection = -1;
 	rh_incoming_init(&device->incoming);
+	rh_outgoing_init(&device->outgoing);
 	error = rh_watch_init(device);
 	if (!error)
 		error = create_queues(device);

@@ -46,6 +46,7 @@ bool rh_session_state_lost(const struct rh_session_state *state);
 /* What a handler puts into the reply. */
 struct rh_answer {
 	uint32_t size;
+	int fd; /* sent along and closed; -1: none */
 	union {
 		uint64_t u64;
 		struct vhost_user_vring_state vring_state;

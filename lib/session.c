@@ -56,7 +56,9 @@ void rh_session_send(struct rh_device *device)
 		rh_session_close(device, outcome);
 }
 
-static void reply(struct rh_device *device, const void *payload, uint32_t size)
+/* fd: taken; -1 for none. */
+static void reply(struct rh_device *device, const void *payload, uint32_t size,
+		  int fd)
 {
 	const struct vhost_user_header header = {
 		.request = device->incoming.header.request,
@@ -64,7 +66,7 @@ static void reply(struct rh_device *device, const void *payload, uint32_t size)
 		.size = size,
 	};
 
-	if (rh_outgoing_append(&device->outgoing, &header, payload) < 0)
+	if (rh_outgoing_append(&device->outgoing, &header, payload, fd) < 0)
 		rh_session_close(device, -ENOBUFS);
 	else
 		rh_session_send(device);
@@ -81,7 +83,7 @@ static bool wants_ack(const struct rh_device *device)
 static void acknowledge(struct rh_device *device, uint64_t failed)
 {
 	if (wants_ack(device))
-		reply(device, &failed, sizeof(failed));
+		reply(device, &failed, sizeof(failed), -1);
 }
 
 /* A front-end that cannot be told must not go on as if it had succeeded. */
@@ -101,7 +103,7 @@ void rh_session_finish_message(struct rh_device *device)
 {
 	uint32_t request = device->incoming.header.request;
 	const struct rh_message_row *row = rh_message_row(request);
-	struct rh_answer answer = { 0 };
+	struct rh_answer answer = { .fd = -1 };
 	const char *why;
 
 	device->state = RH_DEVICE_READING;
@@ -110,7 +112,7 @@ void rh_session_finish_message(struct rh_device *device)
 	if (rh_handle(&device->session, &device->incoming, &answer, &why) < 0)
 		refuse_message(device, why);
 	else if (row->reply == RH_REPLY_DATA)
-		reply(device, &answer.u64, answer.size);
+		reply(device, &answer.u64, answer.size, answer.fd);
 	else
 		acknowledge(device, 0);
 	rh_incoming_reset(&device->incoming);
@@ -200,8 +202,7 @@ void rh_session_end(struct rh_device *device)
 	rh_watch_timer(device, 0);
 	rh_socket_close(&device->connection);
 	rh_incoming_reset(&device->incoming);
-	device->outgoing.begin = 0;
-	device->outgoing.end = 0;
+	rh_outgoing_reset(&device->outgoing);
 	rh_session_state_reset(&device->session);
 	device->state = RH_DEVICE_IDLE;
 	rh_log_limited(&device->session_limit, RH_LOG_INFO, device->tag,

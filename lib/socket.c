@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "common/base.h"
+#include "common/fd.h"
 #include "common/peerfd.h"
 #include "lib/socket.h"
 
@@ -163,15 +164,38 @@ int rh_socket_receive(int fd, struct rh_incoming *incoming,
 			     header_bytes + incoming->header.size);
 }
 
+void rh_outgoing_init(struct rh_outgoing *outgoing)
+{
+	outgoing->begin = 0;
+	outgoing->end = 0;
+	outgoing->fd = -1;
+	outgoing->fd_at = 0;
+}
+
+void rh_outgoing_reset(struct rh_outgoing *outgoing)
+{
+	rh_fd_close(&outgoing->fd);
+	rh_outgoing_init(outgoing);
+}
+
 int rh_outgoing_append(struct rh_outgoing *outgoing,
 		       const struct vhost_user_header *header,
-		       const void *payload)
+		       const void *payload, int fd)
 {
 	size_t bytes = sizeof(*header) + header->size;
 	size_t waiting = outgoing->end - outgoing->begin;
 
-	if (bytes > sizeof(outgoing->bytes) - waiting)
+	if (bytes > sizeof(outgoing->bytes) - waiting ||
+	    (fd >= 0 && outgoing->fd >= 0)) {
+		rh_fd_close(&fd);
 		return -ENOBUFS;
+	}
+	if (outgoing->fd >= 0)
+		outgoing->fd_at -= outgoing->begin;
+	if (fd >= 0) {
+		outgoing->fd = fd;
+		outgoing->fd_at = waiting;
+	}
 	memmove(outgoing->bytes, outgoing->bytes + outgoing->begin, waiting);
 	memcpy(outgoing->bytes + waiting, header, sizeof(*header));
 	if (header->size)
@@ -182,16 +206,42 @@ int rh_outgoing_append(struct rh_outgoing *outgoing,
 	return 0;
 }
 
-int rh_socket_send(int fd, struct rh_outgoing *outgoing)
+/* The bytes before the fd's own go alone; returns how many went, or -1. */
+static ssize_t send_some(int fd, struct rh_outgoing *outgoing)
 {
-	struct iovec iov;
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct iovec iov = {
+		.iov_base = outgoing->bytes + outgoing->begin,
+		.iov_len = outgoing->end - outgoing->begin,
+	};
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t done;
 
+	if (outgoing->fd >= 0 && outgoing->begin < outgoing->fd_at) {
+		iov.iov_len = outgoing->fd_at - outgoing->begin;
+	} else if (outgoing->fd >= 0) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &outgoing->fd, sizeof(int));
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+	}
+	done = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (done > 0 && message.msg_control)
+		rh_fd_close(&outgoing->fd);
+	return done;
+}
+
+int rh_socket_send(int fd, struct rh_outgoing *outgoing)
+{
+	ssize_t done;
+
 	while (!rh_outgoing_empty(outgoing)) {
-		iov.iov_base = outgoing->bytes + outgoing->begin;
-		iov.iov_len = outgoing->end - outgoing->begin;
-		done = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		done = send_some(fd, outgoing);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)

@@ -66,13 +66,24 @@ void rh_socket_close(int *fd);
 struct rh_outgoing {
 	size_t begin;
 	size_t end;
+	int fd;	      /* -1: none; goes with the byte at fd_at */
+	size_t fd_at; /* counted as begin and end are */
 	uint8_t bytes[RH_OUTGOING_BYTES];
 };
 
-/* Append a message. Returns 0 or -ENOBUFS; then nothing was appended. */
+void rh_outgoing_init(struct rh_outgoing *outgoing);
+
+/* Forget what was not sent. */
+void rh_outgoing_reset(struct rh_outgoing *outgoing);
+
+/*
+ * Append a message. fd: sent with its first byte and then closed, -1 for
+ * none; taken in any case. Returns 0, or -ENOBUFS when there is no room for
+ * the bytes, or for a second fd; then nothing was appended.
+ */
 int rh_outgoing_append(struct rh_outgoing *outgoing,
 		       const struct vhost_user_header *header,
-		       const void *payload);
+		       const void *payload, int fd);
 
 static inline bool rh_outgoing_empty(const struct rh_outgoing *outgoing)
 {

@@ -242,10 +242,19 @@ static void a_header_that_the_caller_refuses_ends_there(void **state)
 	pair_close(&pair);
 }
 
+static struct rh_outgoing *create_outgoing(void)
+{
+	struct rh_outgoing *outgoing = calloc(1, sizeof(*outgoing));
+
+	assert_non_null(outgoing);
+	rh_outgoing_init(outgoing);
+	return outgoing;
+}
+
 /* Behaviour 14: answers pile up to a bound, in order, and come out in order */
 static void what_the_peer_does_not_read_waits_and_is_bounded(void **state)
 {
-	struct rh_outgoing *outgoing = calloc(1, sizeof(*outgoing));
+	struct rh_outgoing *outgoing = create_outgoing();
 	struct vhost_user_header header = { 1, 5, sizeof(uint64_t) };
 	const size_t bytes = sizeof(header) + sizeof(uint64_t);
 	uint64_t sent = 0;
@@ -255,7 +264,7 @@ static void what_the_peer_does_not_read_waits_and_is_bounded(void **state)
 
 	(void)state;
 	pair_open(&pair);
-	while (rh_outgoing_append(outgoing, &header, &sent) == 0 &&
+	while (rh_outgoing_append(outgoing, &header, &sent, -1) == 0 &&
 	       rh_socket_send(pair.ours, outgoing) >= 0)
 		sent++;
 	assert_true(sent > RH_OUTGOING_BYTES / bytes);
@@ -277,16 +286,84 @@ static void what_the_peer_does_not_read_waits_and_is_bounded(void **state)
 	free(outgoing);
 }
 
+/* Reads one message; returns 1 when an fd came with it, 0 when none did. */
+static int read_with_fd(int peer, size_t bytes)
+{
+	uint8_t message[64];
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { message, bytes };
+	struct msghdr header = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	int fd;
+
+	assert_int_equal(recvmsg(peer, &header, MSG_WAITALL), bytes);
+	if (!CMSG_FIRSTHDR(&header))
+		return 0;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(fd));
+	close(fd);
+	return 1;
+}
+
+static void an_fd_goes_with_its_own_message_however_long_it_waits(void **state)
+{
+	struct rh_outgoing *outgoing = create_outgoing();
+	struct vhost_user_header header = { 1, 5, sizeof(uint64_t) };
+	const size_t bytes = sizeof(header) + sizeof(uint64_t);
+	uint64_t value = 0;
+	unsigned int nr_before = 0;
+	struct pair pair;
+
+	(void)state;
+	pair_open(&pair);
+	do {
+		assert_int_equal(
+			rh_outgoing_append(outgoing, &header, &value, -1), 0);
+		nr_before++;
+	} while (rh_socket_send(pair.ours, outgoing) == 1);
+	assert_int_equal(rh_outgoing_append(outgoing, &header, &value,
+					    rh_eventfd_create()),
+			 0);
+	/* a second one would have to wait for the first: refused and closed */
+	assert_int_equal(rh_outgoing_append(outgoing, &header, &value,
+					    rh_eventfd_create()),
+			 -ENOBUFS);
+	assert_int_equal(rh_outgoing_append(outgoing, &header, &value, -1), 0);
+	for (unsigned int i = 0; i < nr_before; i++) {
+		assert_int_equal(read_with_fd(pair.peer, bytes), 0);
+		assert_true(rh_socket_send(pair.ours, outgoing) >= 0);
+	}
+	assert_int_equal(read_with_fd(pair.peer, bytes), 1);
+	assert_int_equal(outgoing->fd, -1);
+	assert_int_equal(read_with_fd(pair.peer, bytes), 0);
+	assert_true(rh_outgoing_empty(outgoing));
+
+	/* what is forgotten is closed */
+	assert_int_equal(rh_outgoing_append(outgoing, &header, &value,
+					    rh_eventfd_create()),
+			 0);
+	rh_outgoing_reset(outgoing);
+	assert_int_equal(outgoing->fd, -1);
+	pair_close(&pair);
+	free(outgoing);
+}
+
 static void sending_to_a_closed_peer_fails_without_a_signal(void **state)
 {
 	struct vhost_user_header header = { 1, 5, 0 };
-	struct rh_outgoing *outgoing = calloc(1, sizeof(*outgoing));
+	struct rh_outgoing *outgoing = create_outgoing();
 	struct pair pair;
 
 	(void)state;
 	pair_open(&pair);
 	rh_fd_close(&pair.peer);
-	assert_int_equal(rh_outgoing_append(outgoing, &header, NULL), 0);
+	assert_int_equal(rh_outgoing_append(outgoing, &header, NULL, -1), 0);
 	assert_int_equal(rh_socket_send(pair.ours, outgoing), -EPIPE);
 	pair_close(&pair);
 	free(outgoing);
@@ -306,6 +383,8 @@ int main(void)
 		cmocka_unit_test(a_header_that_the_caller_refuses_ends_there),
 		cmocka_unit_test(
 			what_the_peer_does_not_read_waits_and_is_bounded),
+		cmocka_unit_test(
+			an_fd_goes_with_its_own_message_however_long_it_waits),
 		cmocka_unit_test(
 			sending_to_a_closed_peer_fails_without_a_signal),
 	};
