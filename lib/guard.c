@@ -25,12 +25,15 @@ struct rh_guard {
 	struct rh_guard *next; /* fixed */
 	atomic_bool taken;
 	atomic_bool lost;
+	atomic_bool revoked; /* and so touched page by page */
 	atomic_int wake_fd;
 	atomic_uintptr_t start;
 	atomic_size_t size_bytes; /* 0: covers nothing */
 };
 
 static _Atomic(struct rh_guard *) guards;
+
+static atomic_bool has_handler;
 
 /* What SIGBUS meant before, for all that is not guest memory. */
 static struct sigaction other_action;
@@ -67,6 +70,7 @@ int rh_guard_create(void *address, size_t size_bytes, int wake_fd,
 	if (!guard)
 		return -ENOMEM;
 	atomic_store(&guard->lost, false);
+	atomic_store(&guard->revoked, false);
 	atomic_store(&guard->wake_fd, wake_fd);
 	atomic_store(&guard->start, (uintptr_t)address);
 	atomic_store(&guard->size_bytes, size_bytes);
@@ -95,21 +99,50 @@ static struct rh_guard *find(uintptr_t address)
 	return guard;
 }
 
+static bool map_over(void *start, size_t size_bytes, int flags, int fd)
+{
+	return mmap(start, size_bytes, PROT_READ | PROT_WRITE,
+		    flags | MAP_NORESERVE | MAP_FIXED, fd, 0) != MAP_FAILED;
+}
+
 /* The whole mapping at once: what is left of it is of no use. */
 static bool put_zeros(struct rh_guard *guard)
 {
 	int wake_fd = atomic_load(&guard->wake_fd);
-	void *start = (void *)atomic_load(&guard->start);
-	void *zeros = mmap(
-		start, atomic_load(&guard->size_bytes), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
-	if (zeros == MAP_FAILED)
+	if (!map_over((void *)atomic_load(&guard->start),
+		      atomic_load(&guard->size_bytes),
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1))
 		return false;
 	atomic_store(&guard->lost, true);
 	if (wake_fd >= 0)
 		rh_eventfd_signal(wake_fd);
 	return true;
+}
+
+/* The rest is to go on failing for the kernel. */
+static bool put_zero_page(uintptr_t address)
+{
+	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+
+	return map_over((void *)align_down(address, page_bytes), page_bytes,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+/* A file without contents: each page lies behind its end. */
+void rh_guard_revoke(struct rh_guard *guard)
+{
+	cleanup_close int fd = -1;
+
+	if (atomic_load(&has_handler))
+		fd = rh_memfd_create("revoked", 0);
+	atomic_store(&guard->wake_fd, -1);
+	atomic_store(&guard->revoked, true);
+	if (fd < 0 ||
+	    !map_over((void *)atomic_load(&guard->start),
+		      atomic_load(&guard->size_bytes), MAP_SHARED, fd))
+		put_zeros(guard);
+	atomic_store(&guard->lost, true);
 }
 
 /* Returning runs the instruction again, with the action that is then set. */
@@ -124,14 +157,22 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 		sigaction(signal, &other_action, NULL);
 }
 
+static bool take_over(uintptr_t address)
+{
+	struct rh_guard *guard = find(address);
+
+	if (!guard)
+		return false;
+	return atomic_load(&guard->revoked) ? put_zero_page(address) :
+					      put_zeros(guard);
+}
+
 static void take_fault(int signal, siginfo_t *info, void *context)
 {
 	int saved_errno = errno;
-	struct rh_guard *guard = NULL;
 
-	if (info->si_code > 0) /* of the kernel, not of kill(2) */
-		guard = find((uintptr_t)info->si_addr);
-	if (!guard || !put_zeros(guard))
+	/* Above 0 it is of the kernel, not of kill(2). */
+	if (info->si_code <= 0 || !take_over((uintptr_t)info->si_addr))
 		pass_on(signal, info, context);
 	errno = saved_errno;
 }
@@ -149,5 +190,8 @@ int rh_device_guard_memory(void)
 	if (before.sa_flags & SA_SIGINFO && before.sa_sigaction == take_fault)
 		return 0;
 	other_action = before;
-	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
+	if (sigaction(SIGBUS, &action, NULL) < 0)
+		return -errno;
+	atomic_store(&has_handler, true);
+	return 0;
 }

@@ -27,6 +27,14 @@ int rh_guard_create(void *address, size_t size_bytes, int wake_fd,
 /* Before the mapping goes, and after its last use. */
 void rh_guard_release(struct rh_guard *guard);
 
+/*
+ * Take the mapping back ourselves, under whoever uses it. The kernel's touch
+ * of it fails with EFAULT from now on. Ours finds a page of zeros, if there is
+ * a handler; without one, or without a file descriptor to spare, zeros stand
+ * in its place for everybody. The mapping counts as lost, nobody is woken.
+ */
+void rh_guard_revoke(struct rh_guard *guard);
+
 /* True once zeros stand in its place. */
 bool rh_guard_lost(const struct rh_guard *guard);
 

@@ -79,6 +79,19 @@ bool rh_map_lost(const struct rh_map *map)
 	return false;
 }
 
+void rh_map_revoke(const struct rh_map *map)
+{
+	for (unsigned int i = 0; i < map->nr_regions; i++)
+		rh_guard_revoke(map->regions[i].mapping->guard);
+}
+
+void rh_region_pages(const struct rh_region *region, void **start,
+		     size_t *size_bytes)
+{
+	*start = region->mapping->address;
+	*size_bytes = region->mapping->size_bytes;
+}
+
 /* Append region to a map that has room for it; its mapping gets shared. */
 static void append_region(struct rh_map *map, const struct rh_region *region)
 {
