@@ -81,11 +81,18 @@ static int break_at(struct rh_queue *queue)
 	return rh_queue_break(queue, "%s", why);
 }
 
+static void begin_if_late(struct rh_queue *queue)
+{
+	if (unlikely(queue->unbegun))
+		rh_queue_begin(queue);
+}
+
 int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 {
 	uint16_t head;
 	int result;
 
+	begin_if_late(queue);
 	if (unlikely(queue->broken))
 		return -EPROTO;
 	result = rh_ring_take(&queue->ring, &head);
@@ -144,6 +151,7 @@ void rh_queue_notify(struct rh_queue *queue)
 
 void rh_queue_suppress_kicks(struct rh_queue *queue)
 {
+	begin_if_late(queue);
 	rh_ring_suppress_kicks(&queue->ring);
 	if (unlikely(queue->tracker))
 		rh_tracker_kicks_changed(queue->tracker);
@@ -153,6 +161,7 @@ bool rh_queue_expect_kicks(struct rh_queue *queue)
 {
 	bool pending;
 
+	begin_if_late(queue);
 	if (queue->broken)
 		return false;
 	pending = rh_ring_expect_kicks(&queue->ring);
@@ -163,6 +172,8 @@ bool rh_queue_expect_kicks(struct rh_queue *queue)
 
 bool rh_queue_pending(const struct rh_queue *queue)
 {
+	if (unlikely(queue->unbegun))
+		return true; /* it takes a pop to know */
 	return !queue->broken && rh_ring_pending(&queue->ring);
 }
 

@@ -74,6 +74,8 @@ struct rh_queue {
 	struct rh_signal_fd call;
 	struct rh_signal_fd err;
 	void *data; /* the device's, not owned */
+	/* A touch of its memory may take long: the owner begins the ring. */
+	bool begins_late;
 
 	/* Owner while running; control thread while stopped */
 	struct rh_ring ring;
@@ -83,6 +85,7 @@ struct rh_queue {
 	struct iovec *noted; /* as much for the tracker, or NULL */
 	struct rh_tracker *tracker; /* NULL: no writes are logged */
 	unsigned int nr_under_way;
+	bool unbegun; /* rh_queue_begin() is still to come */
 	bool broken;
 	struct log_limit log_limit;
 
@@ -116,6 +119,12 @@ bool rh_queue_ready(const struct rh_queue *queue);
  */
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		   uint64_t features);
+
+/*
+ * Look at the ring for the first time, at base. Part of rh_queue_start(), or
+ * with begins_late what the owner's first call does. Owner.
+ */
+void rh_queue_begin(struct rh_queue *queue);
 
 /*
  * Take down the owner's side of a queue that was given back or never handed

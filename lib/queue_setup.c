@@ -269,12 +269,13 @@ static int set_up_ring(struct rh_queue *queue, const struct rh_map *map,
 	return error;
 }
 
-static void start_ring(struct rh_queue *queue)
+void rh_queue_begin(struct rh_queue *queue)
 {
 	struct rh_ring *ring = &queue->ring;
+	bool elsewhere;
 
-	bool elsewhere = rh_ring_start(ring, queue->base);
-
+	queue->unbegun = false;
+	elsewhere = rh_ring_start(ring, queue->base);
 	if (queue->tracker)
 		rh_tracker_started(queue->tracker);
 	if (!elsewhere)
@@ -302,7 +303,9 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		return error;
 	queue->map = rh_map_get(map);
 	queue->nr_under_way = 0;
-	start_ring(queue);
+	queue->unbegun = true;
+	if (!queue->begins_late)
+		rh_queue_begin(queue);
 	return 0;
 }
 
@@ -316,9 +319,12 @@ void rh_queue_finish(struct rh_queue *queue)
 {
 	assert(queue->nr_under_way == 0);
 
-	if (queue->slots) {
+	if (queue->slots && !queue->unbegun) {
 		queue->base = rh_ring_base(&queue->ring);
 		queue->has_base = true;
+	}
+	queue->unbegun = false;
+	if (queue->slots) {
 		release_slots(queue);
 		rh_ring_deinit(&queue->ring);
 		rh_map_put(queue->map);
