@@ -69,4 +69,27 @@ int rh_handle_set_vring_call(struct rh_request *request);
 int rh_handle_set_vring_err(struct rh_request *request);
 int rh_handle_set_vring_enable(struct rh_request *request);
 
+int rh_handle_postcopy_advise(struct rh_request *request);
+int rh_handle_postcopy_listen(struct rh_request *request);
+int rh_handle_postcopy_end(struct rh_request *request);
+
+/* In postcopy the front-end confirms where memory is (postcopy_handlers.c). */
+bool rh_is_postcopy_confirmation(const struct rh_request *request);
+int rh_handle_postcopy_confirmation(struct rh_request *request);
+
+/*
+ * Make map, which is taken, the memory of the session; in postcopy its missing
+ * pages fault. Returns 0 or -errno.
+ */
+int rh_postcopy_publish(struct rh_request *request, struct rh_map *map);
+
+/* In postcopy, answer with where the back-end has mapped it. */
+void rh_postcopy_answer_table(struct rh_request *request,
+			      const struct vhost_user_memory *table);
+void rh_postcopy_answer_region(struct rh_request *request,
+			       const struct vhost_user_region *region);
+
+/* Make map, which is taken, the memory of the session. */
+void rh_replace_map(struct rh_session_state *state, struct rh_map *map);
+
 #endif

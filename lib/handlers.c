@@ -47,13 +47,15 @@ int rh_session_state_init(struct rh_session_state *state,
 	for (unsigned int i = 0; i < config->nr_queues; i++)
 		queues[i].log = &state->log;
 	rh_channel_init(&state->channel, tag);
+	rh_postcopy_init(&state->postcopy);
+	state->can_postcopy = rh_postcopy_possible();
 	error = rh_map_create(&state->empty);
 	if (!error)
 		state->map = rh_map_get(state->empty);
 	return error;
 }
 
-static void replace_map(struct rh_session_state *state, struct rh_map *map)
+void rh_replace_map(struct rh_session_state *state, struct rh_map *map)
 {
 	rh_map_put(state->map);
 	state->map = map;
@@ -72,9 +74,10 @@ static void reset_queues(struct rh_session_state *state)
 void rh_session_state_reset(struct rh_session_state *state)
 {
 	reset_queues(state);
-	replace_map(state, rh_map_get(state->empty));
+	rh_replace_map(state, rh_map_get(state->empty));
 	rh_dirty_log_reset(&state->log);
 	rh_channel_close(&state->channel);
+	rh_postcopy_reset(&state->postcopy);
 	state->session.features = 0;
 	state->session.protocol_features = 0;
 }
@@ -105,12 +108,13 @@ uint64_t rh_offered_features(const struct rh_device_config *config)
 	return config->features | OFFERED_RINGS;
 }
 
-static uint64_t offered_protocol(const struct rh_device_config *config)
+static uint64_t offered_protocol(const struct rh_session_state *state)
 {
 	return PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |
 	       PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |
 	       PROTOCOL(CONFIGURE_MEM_SLOTS) |
-	       (config->config_bytes ? PROTOCOL(CONFIG) : 0);
+	       (state->can_postcopy ? PROTOCOL(PAGEFAULT) : 0) |
+	       (state->config->config_bytes ? PROTOCOL(CONFIG) : 0);
 }
 
 static int get_features(struct rh_request *request)
@@ -176,7 +180,7 @@ static int set_features(struct rh_request *request)
 
 static int get_protocol_features(struct rh_request *request)
 {
-	answer_u64(request, offered_protocol(request->state->config));
+	answer_u64(request, offered_protocol(request->state));
 	return 0;
 }
 
@@ -185,7 +189,7 @@ static int set_protocol_features(struct rh_request *request)
 	struct rh_session_state *state = request->state;
 	uint64_t features = rh_payload_u64(request);
 
-	if (features & ~offered_protocol(state->config))
+	if (features & ~offered_protocol(state))
 		return rh_refuse(request, -EINVAL, "a bit was not offered");
 	state->session.protocol_features = features;
 	return 0;
@@ -240,6 +244,8 @@ static int set_mem_table(struct rh_request *request)
 	struct rh_map *map;
 	int error;
 
+	if (rh_is_postcopy_confirmation(request))
+		return rh_handle_postcopy_confirmation(request);
 	memcpy(&table, incoming->payload, incoming->header.size);
 	if (table.nr_regions > VHOST_USER_MAX_REGIONS || table.padding ||
 	    incoming->nr_fds != table.nr_regions ||
@@ -259,16 +265,27 @@ static int set_mem_table(struct rh_request *request)
 			return rh_refuse(request, error, why_not_mapped(error));
 		map = next;
 	}
-	replace_map(request->state, map);
-	return 0;
+	error = rh_postcopy_publish(request, map);
+	if (!error)
+		rh_postcopy_answer_table(request, &table);
+	return error;
 }
 
-static struct vhost_user_region payload_region(const struct rh_request *request)
+/* A confirmation has the same number. */
+static int payload_region(struct rh_request *request, unsigned int min_fds,
+			  struct vhost_user_region *ret)
 {
+	const struct rh_incoming *incoming = request->incoming;
 	struct vhost_user_single_region single;
 
-	memcpy(&single, request->incoming->payload, sizeof(single));
-	return single.region;
+	if (incoming->header.size != sizeof(single) ||
+	    incoming->nr_fds < min_fds)
+		return rh_refuse(request, -EPROTO,
+				 "its payload has the wrong size, or a file "
+				 "descriptor is missing");
+	memcpy(&single, incoming->payload, sizeof(single));
+	*ret = single.region;
+	return 0;
 }
 
 static int get_max_mem_slots(struct rh_request *request)
@@ -279,28 +296,40 @@ static int get_max_mem_slots(struct rh_request *request)
 
 static int add_mem_reg(struct rh_request *request)
 {
-	struct vhost_user_region region = payload_region(request);
+	struct vhost_user_region region;
 	struct rh_map *map;
 	int error;
 
+	if (rh_is_postcopy_confirmation(request))
+		return rh_handle_postcopy_confirmation(request);
+	error = payload_region(request, 1, &region);
+	if (error)
+		return error;
 	error = rh_map_add(request->state->map, &region,
 			   request->incoming->fds[0], &map);
 	if (error)
 		return rh_refuse(request, error, why_not_mapped(error));
-	replace_map(request->state, map);
-	return 0;
+	error = rh_postcopy_publish(request, map);
+	if (!error)
+		rh_postcopy_answer_region(request, &region);
+	return error;
 }
 
 static int rem_mem_reg(struct rh_request *request)
 {
-	struct vhost_user_region region = payload_region(request);
+	struct vhost_user_region region;
 	struct rh_map *map;
 	int error;
 
+	if (rh_is_postcopy_confirmation(request))
+		return rh_handle_postcopy_confirmation(request);
+	error = payload_region(request, 0, &region);
+	if (error)
+		return error;
 	error = rh_map_remove(request->state->map, &region, &map);
 	if (error)
 		return rh_refuse(request, error, why_not_mapped(error));
-	replace_map(request->state, map);
+	rh_replace_map(request->state, map);
 	return 0;
 }
 
@@ -374,6 +403,7 @@ static int set_config(struct rh_request *request)
 }
 
 static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
+	[VHOST_USER_NONE] = rh_handle_postcopy_confirmation,
 	[VHOST_USER_GET_FEATURES] = get_features,
 	[VHOST_USER_SET_FEATURES] = set_features,
 	[VHOST_USER_SET_OWNER] = set_owner,
@@ -395,6 +425,9 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_SET_BACKEND_REQ_FD] = set_backend_req_fd,
 	[VHOST_USER_GET_CONFIG] = get_config,
 	[VHOST_USER_SET_CONFIG] = set_config,
+	[VHOST_USER_POSTCOPY_ADVISE] = rh_handle_postcopy_advise,
+	[VHOST_USER_POSTCOPY_LISTEN] = rh_handle_postcopy_listen,
+	[VHOST_USER_POSTCOPY_END] = rh_handle_postcopy_end,
 	[VHOST_USER_RESET_DEVICE] = reset_device,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
 	[VHOST_USER_ADD_MEM_REG] = add_mem_reg,

@@ -18,6 +18,7 @@
 #include "lib/dirty.h"
 #include "lib/memory.h"
 #include "lib/message.h"
+#include "lib/postcopy.h"
 #include "lib/queue.h"
 
 struct rh_session_state {
@@ -27,6 +28,8 @@ struct rh_session_state {
 	struct rh_queue *queues; /* session.nr_queues of them; the device's */
 	struct rh_dirty_log log;
 	struct rh_channel channel;
+	struct rh_postcopy postcopy;
+	bool can_postcopy;		       /* fixed */
 	const struct rh_device_config *config; /* the device's */
 };
 
@@ -43,7 +46,10 @@ void rh_session_state_deinit(struct rh_session_state *state);
 /* True if the front-end has taken back memory that it had shared (guard.h). */
 bool rh_session_state_lost(const struct rh_session_state *state);
 
-/* What a handler puts into the reply. */
+/*
+ * What a handler puts into the reply. A message that asks for nothing gets one
+ * of its own kind, and no acknowledgement, if size is not 0.
+ */
 struct rh_answer {
 	uint32_t size;
 	int fd; /* sent along and closed; -1: none */
@@ -51,6 +57,8 @@ struct rh_answer {
 		uint64_t u64;
 		struct vhost_user_vring_state vring_state;
 		struct vhost_user_config config;
+		struct vhost_user_memory table;
+		struct vhost_user_single_region single;
 	};
 };
 

@@ -23,6 +23,12 @@
 
 /* What a row does not say: no fd, an acknowledgement, no queue, no need. */
 static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
+	/* QEMU confirms a postcopy replay of no memory at all with it. */
+	[VHOST_USER_NONE] = {
+		.name = "NONE",
+		PAYLOAD(U64_BYTES),
+		.needs_protocol = PROTOCOL(PAGEFAULT),
+	},
 	[VHOST_USER_GET_FEATURES] = {
 		.name = "GET_FEATURES",
 		NO_PAYLOAD,
@@ -149,6 +155,23 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.max_bytes = sizeof(struct vhost_user_config),
 		.needs_protocol = PROTOCOL(CONFIG),
 	},
+	[VHOST_USER_POSTCOPY_ADVISE] = {
+		.name = "POSTCOPY_ADVISE",
+		NO_PAYLOAD,
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(PAGEFAULT),
+	},
+	[VHOST_USER_POSTCOPY_LISTEN] = {
+		.name = "POSTCOPY_LISTEN",
+		NO_PAYLOAD,
+		.needs_protocol = PROTOCOL(PAGEFAULT),
+	},
+	[VHOST_USER_POSTCOPY_END] = {
+		.name = "POSTCOPY_END",
+		NO_PAYLOAD,
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(PAGEFAULT),
+	},
 	[VHOST_USER_RESET_DEVICE] = {
 		.name = "RESET_DEVICE",
 		NO_PAYLOAD,
@@ -163,15 +186,16 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 	},
 	[VHOST_USER_ADD_MEM_REG] = {
 		.name = "ADD_MEM_REG",
-		PAYLOAD(sizeof(struct vhost_user_single_region)),
-		.min_fds = 1,
+		.min_bytes = U64_BYTES, /* and no fd: a confirmation */
+		.max_bytes = sizeof(struct vhost_user_single_region),
 		.max_fds = 1,
 		.quiet = RH_QUIET_ALL,
 		.needs_protocol = PROTOCOL(CONFIGURE_MEM_SLOTS),
 	},
 	[VHOST_USER_REM_MEM_REG] = {
 		.name = "REM_MEM_REG",
-		PAYLOAD(sizeof(struct vhost_user_single_region)),
+		.min_bytes = U64_BYTES, /* a confirmation */
+		.max_bytes = sizeof(struct vhost_user_single_region),
 		.max_fds = 1, /* sent by older front-ends, and not needed */
 		.quiet = RH_QUIET_ALL,
 		.needs_protocol = PROTOCOL(CONFIGURE_MEM_SLOTS),

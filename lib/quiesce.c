@@ -44,6 +44,7 @@ static void start_queue(struct rh_device *device, struct rh_queue *queue)
 {
 	const struct rh_device_config *config = &device->config;
 
+	queue->begins_late = rh_postcopy_active(&device->session.postcopy);
 	if (rh_queue_start(queue, device->session.map,
 			   device->session.session.features) < 0) {
 		queue->hold = RH_HOLD_UNRESOLVED;
@@ -58,6 +59,8 @@ static void start_queue(struct rh_device *device, struct rh_queue *queue)
 
 void rh_start_ready_queues(struct rh_device *device)
 {
+	if (device->session.postcopy.phase == RH_POSTCOPY_UNCONFIRMED)
+		return;
 	for (unsigned int i = 0; i < device->config.nr_queues; i++) {
 		if (rh_queue_ready(&device->queues[i]))
 			start_queue(device, &device->queues[i]);

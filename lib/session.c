@@ -46,6 +46,7 @@ void rh_session_close(struct rh_device *device, int error)
 	device->close_error = error;
 	device->state = RH_DEVICE_CLOSING;
 	rh_stop_all_queues(device);
+	rh_postcopy_abandon(&device->session.postcopy, device->session.map);
 }
 
 void rh_session_send(struct rh_device *device)
@@ -111,7 +112,7 @@ void rh_session_finish_message(struct rh_device *device)
 	rh_watch_channel(device, false);
 	if (rh_handle(&device->session, &device->incoming, &answer, &why) < 0)
 		refuse_message(device, why);
-	else if (row->reply == RH_REPLY_DATA)
+	else if (row->reply == RH_REPLY_DATA || answer.size)
 		reply(device, &answer.u64, answer.size, answer.fd);
 	else
 		acknowledge(device, 0);

@@ -15,6 +15,7 @@
 
 /* vhost-user, Front-end message types */
 enum vhost_user_request {
+	VHOST_USER_NONE = 0, /* of no message, and yet sent; see message.c */
 	VHOST_USER_GET_FEATURES = 1,
 	VHOST_USER_SET_FEATURES = 2,
 	VHOST_USER_SET_OWNER = 3,

@@ -23,6 +23,10 @@ HAZARDS = (
     ("mmap", r"\b(?:mmap(?:64)?|mremap|shmat|remap_file_pages)\s*\(",
      ("lib/memory.c", "lib/guard.c"), PRODUCT,
      "only lib/memory.c and lib/guard.c map memory"),
+    ("userfaultfd", r"\bUFFD\w+|\buffd\w*|\bSYS_userfaultfd\b"
+     r"|\blinux/userfaultfd\.h",
+     ("lib/postcopy.c",), PRODUCT,
+     "only lib/postcopy.c knows userfaultfd"),
     ("guest-atomics", r"\b__(?:atomic|sync)_\w+|\batomic_\w+\s*\(\s*\(",
      ("lib/split.c", "lib/packed.c", "lib/dirty.c"), PRODUCT,
      "only lib/split.c, lib/packed.c and lib/dirty.c use atomics on memory "

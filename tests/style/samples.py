@@ -92,6 +92,7 @@ bad("includes", "circle", "of three", "lib/a <- lib/b <- lib/c <- lib/a", {
 for rule, path, code in (
         ("recvmsg", "lib/channel.c", "int n = recvmsg(fd, &m, 0);\n"),
         ("recvmsg", "server/main.c", "int n = sendmsg (fd, &m, 0);\n"),
+        ("userfaultfd", "lib/memory.c", "struct uffdio_range range;\n"),
         ("mmap", "lib/queue.c", "void *p = mmap(0, 1, 2, 3, fd, 0);\n"),
         ("guest-atomics", "lib/chain.c",
          "int n = __atomic_load_n(p, __ATOMIC_RELAXED);\n"),

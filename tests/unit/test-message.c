@@ -68,15 +68,14 @@ static void the_smallest_form_of_each_message_passes(void **state)
 		assert_int_equal(check(&incoming), 0);
 		nr_supported++;
 	}
-	assert_int_equal(nr_supported, 25);
+	assert_int_equal(nr_supported, 29);
 }
 
 /* F-22: every request code has a defined answer */
 static void an_unknown_request_is_refused_but_framed(void **state)
 {
-	static const uint32_t unknown[] = { 0,	  19,	  20,	     23,
-					    26,	  33,	  45,	     255,
-					    1000, 100000, UINT32_MAX };
+	static const uint32_t unknown[] = { 19, 20,  23,   26,	   33,
+					    45, 255, 1000, 100000, UINT32_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
