@@ -14,7 +14,6 @@ import subprocess
 
 import vm
 
-GUEST_SECONDS = 100
 MIB = 1 << 20
 
 os.environ['PATH'] += ':/usr/sbin:/sbin'
@@ -28,14 +27,18 @@ class Case:
     self.ringhost = ringhost
     self.guest = guest
     self.image = folder + '/disk.img'
-    self.socket = sockets + '/disk.sock'
+    self.sockets = sockets
+    self.socket = self.socket_of('disk')
     self.rng = None
     self._folder = folder
     self._nr_logs = 0
 
-  def _log_path(self):
+  def log_path(self):
     self._nr_logs += 1
     return '%s/log-%d' % (self._folder, self._nr_logs)
+
+  def socket_of(self, name):
+    return '%s/%s.sock' % (self.sockets, name)
 
   def make_image(self, mebibytes=256):
     with open(self.image, 'wb') as file:
@@ -46,8 +49,11 @@ class Case:
     return os.stat(self.image).st_blocks * 512
 
   def serve(self, *options, image=None):
-    return vm.Server([self.ringhost, 'serve', '--socket-path=' + self.socket,
-                      *options, image or self.image], self._log_path())
+    return self.serve_at(self.socket, *options, image=image)
+
+  def serve_at(self, socket, *options, image=None):
+    return vm.Server([self.ringhost, 'serve', '--socket-path=' + socket,
+                      *options, image or self.image], self.log_path())
 
   def end_server(self, server):
     status = server.stop()
@@ -66,7 +72,7 @@ class Case:
   def follow(self, command, marks, may_end_early=False):
     """Runs a VM to its end; marks maps the name of a MARK to a function that
     is called with the guest."""
-    with vm.Guest(command, self._log_path(), GUEST_SECONDS) as guest:
+    with vm.Guest(command, self.log_path(), vm.GUEST_SECONDS) as guest:
       guest.follow({
         'RESULT': self.take_result,
         'MARK': lambda name: marks[name](guest) if name in marks else None})

@@ -3,7 +3,7 @@
 
   run.py CASE RINGHOST GUEST_DIR RNG_EXAMPLE
 
-The cases are the functions named case_* in cases.py. GUEST_DIR is what
+The cases are the functions named case_* in cases.py and migration.py. GUEST_DIR is what
 tests/guest/fetch filled; without it the case is skipped, and says so.
 """
 
@@ -14,6 +14,7 @@ import tempfile
 
 import cases
 import initramfs
+import migration
 import vm
 
 
@@ -42,6 +43,11 @@ class Tap:
     print('1..%d' % self.nr, flush=True)
 
 
+def find_case(name):
+  function = 'case_' + name.replace('-', '_')
+  return getattr(cases, function, None) or getattr(migration, function)
+
+
 def skip_all(why):
   print('1..0 # SKIP ' + why)
   sys.exit(0)
@@ -65,7 +71,7 @@ def main():
                       sockets)
     case.rng = rng
     try:
-      getattr(cases, 'case_' + name.replace('-', '_'))(case)
+      find_case(name)(case)
     except vm.Failure as failure:
       tap.check(False, str(failure).splitlines()[0])
       tap.note(str(failure))

@@ -16,6 +16,7 @@ import threading
 import time
 
 QEMU = 'qemu-system-x86_64'
+GUEST_SECONDS = 100
 
 
 class Failure(Exception):
@@ -183,10 +184,10 @@ class Guest(Process):
   def log(self):
     return '\n'.join(self.console[-30:] + [super().log()])
 
-  def follow(self, handlers):
-    """Reads the console to its end. handlers maps the first word of a line
-    (RESULT, SAY, MARK) to what is called with the rest of it; a MARK is
-    answered when its handler returns."""
+  def next_mark(self, handlers):
+    """Reads the console up to a MARK, whose name it returns, or to its end
+    (None). handlers maps the first word of a line (RESULT, SAY) to what is
+    called with the rest of it."""
     line = self.line(self.deadline)
     while line is not None:
       self.console.append(line)
@@ -195,8 +196,15 @@ class Guest(Process):
       if word in handlers:
         handlers[word](rest)
       if word == 'MARK':
-        self.write('go\n')
+        return rest
       line = self.line(self.deadline)
+    return None
+
+  def follow(self, handlers):
+    """Reads the console to its end; a MARK is answered when its handler
+    returns."""
+    while self.next_mark(handlers) is not None:
+      self.write('go\n')
     self.wait(20)
 
   def _note(self, word, rest):
