@@ -7,7 +7,6 @@ so the guest is silent on the way: it waits for the host's answer to a MARK,
 and gets it where it has arrived.
 """
 
-import os
 import signal
 
 import qmp
@@ -16,6 +15,7 @@ import vm
 MIGRATION_SECONDS = 60
 SLOW_BYTES = 2 << 20
 FAST_BYTES = 4 << 30
+FAULT = 'vhost_user_postcopy_fault_handler'
 END = ('completed', 'failed', 'cancelled')
 
 
@@ -30,6 +30,7 @@ class Machine:
     command += vm.device('vhost-user-blk-pci', case.socket_of(server),
                          properties)
     command += ['-qmp', 'unix:%s,server=on,wait=off' % self._monitor_path]
+    command += ['-trace', FAULT] if incoming else []
     command += ['-incoming', 'defer'] if incoming else []
     self.guest = vm.Guest(command, case.log_path(), vm.GUEST_SECONDS)
     try:
@@ -56,6 +57,10 @@ class Machine:
     data = self.monitor.wait(
       'MIGRATION', lambda data: data['status'] in wanted, MIGRATION_SECONDS)
     return data['status']
+
+  def nr_faults(self):
+    """How often its server has asked for a page, as it traces in its log."""
+    return self.guest.log().count(FAULT + ' ')
 
   def end(self):
     self.monitor.close()
@@ -119,7 +124,8 @@ class Journey:
   def arrive(self, target):
     """The guest is over there; its old machine ends."""
     self._case.tap.check(
-      self.machine.status(*END) == 'completed',
+      self.machine.status(*END) == 'completed' and
+      target.status(*END) == 'completed',
       'the guest arrives in machine %s' % target.name)
     self.machine.monitor.order('quit')
     self.machine.guest.wait(20)
@@ -180,12 +186,15 @@ def postcopy(case, properties='', **variables):
     journey.until('loaded')
     target, path = journey.open_target(postcopy=True)
     # Little goes in advance, and the rest so slowly that the guest must ask.
-    journey.depart(path, SLOW_BYTES, 4 * SLOW_BYTES)
+    journey.depart(path, SLOW_BYTES, 8 * SLOW_BYTES)
     journey.machine.status('active')
     journey.machine.monitor.order('migrate-start-postcopy')
     case.tap.check(journey.machine.status('postcopy-active', *END) ==
                    'postcopy-active', 'the guest runs before its memory came')
     journey.arrive(target)
+    faults = target.nr_faults()
+    case.tap.note('the server asked for %d pages' % faults)
+    case.tap.check(faults > 0, 'the server asked for pages that were missing')
     journey.go_on()
     journey.until('loaded')
     journey.go_on()
