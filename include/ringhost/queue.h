@@ -21,6 +21,11 @@
  * Owner: the thread given this queue by queue_start(), until that thread
  * calls rh_queue_stopped(). Nothing here may be called from another thread,
  * save where a function says so.
+ *
+ * At the target of a postcopy migration guest memory arrives page by page, and
+ * a page that is touched too early, by a call here or in a chain's buffers,
+ * makes the thread wait for the front-end. The thread that runs the device
+ * never waits so unless it is a queue's owner too.
  */
 #ifndef RINGHOST_QUEUE_H
 #define RINGHOST_QUEUE_H

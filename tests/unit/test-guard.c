@@ -54,6 +54,36 @@ static void memory_taken_back_ends_the_session(void **state)
 	world_destroy(&world);
 }
 
+/* Whoever uses it is to fail, not to go on with zeros. */
+static void what_is_revoked_fails_in_the_kernel(void **state)
+{
+	int fd = rh_memfd_create("memory", 2 * PAGE_BYTES);
+	int file = rh_memfd_create("file", 0);
+	uint8_t *memory = mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_SHARED, fd, 0);
+	struct rh_guard *guard = NULL;
+
+	(void)state;
+	guard_memory();
+	assert_true(memory != MAP_FAILED);
+	memset(memory, 0xaa, 2 * PAGE_BYTES);
+	assert_int_equal(rh_guard_create(memory, 2 * PAGE_BYTES, -1, &guard),
+			 0);
+	rh_guard_revoke(guard);
+	assert_true(rh_guard_lost(guard));
+	assert_int_equal(write(file, memory, PAGE_BYTES), -1);
+	assert_int_equal(errno, EFAULT);
+	/* and a touch of ours changes nothing for the page beside it */
+	assert_int_equal(memory[7], 0);
+	memory[7] = 1;
+	assert_int_equal(write(file, memory + PAGE_BYTES, PAGE_BYTES), -1);
+	assert_int_equal(errno, EFAULT);
+	rh_guard_release(guard);
+	munmap(memory, 2 * PAGE_BYTES);
+	close(file);
+	close(fd);
+}
+
 /* F-25: the file is long enough, its file system is not */
 static void what_is_lost_reads_as_zeros(void **state)
 {
@@ -147,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_taken_back_ends_the_session),
+		cmocka_unit_test(what_is_revoked_fails_in_the_kernel),
 		cmocka_unit_test(what_is_lost_reads_as_zeros),
 		cmocka_unit_test(guards_are_used_again),
 		cmocka_unit_test(faults_elsewhere_mean_what_they_meant),

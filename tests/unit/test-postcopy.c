@@ -130,6 +130,37 @@ static void a_queue_waits_until_the_front_end_has_confirmed(void **state)
 	world_destroy(&world);
 }
 
+static void a_ring_that_nobody_looked_at_keeps_its_position(void **state)
+{
+	struct vhost_user_vring_state vring = { 0, 0 };
+	uint64_t address;
+	struct world world;
+	int fd;
+
+	(void)state;
+	NEEDS_USERFAULTFD();
+	fd = create_listening(&world, &address);
+	for (uint32_t base = 7; base < 9; base++) {
+		world_tell(&world, VHOST_USER_GET_VRING_BASE, &vring,
+			   sizeof(vring), -1);
+		world_run(&world);
+		assert_int_equal(world_take_reply(&world,
+						  VHOST_USER_GET_VRING_BASE,
+						  &vring, sizeof(vring)),
+				 sizeof(vring));
+		assert_int_equal(vring.num, base == 7 ? 0 : 7);
+		assert_int_equal(world_ask_state(&world,
+						 VHOST_USER_SET_VRING_BASE, 0,
+						 base),
+				 0);
+		assert_int_equal(world_set_kick(&world, 0), 0);
+	}
+	assert_int_equal(world.nr_started, 3);
+	assert_false(has_fault(fd, 0));
+	close(fd);
+	world_destroy(&world);
+}
+
 static void a_table_is_answered_with_addresses_too(void **state)
 {
 	const uint32_t size = offsetof(struct vhost_user_memory, regions) +
@@ -224,6 +255,8 @@ int main(void)
 		cmocka_unit_test(the_session_ends_from_every_phase),
 		cmocka_unit_test(
 			a_queue_waits_until_the_front_end_has_confirmed),
+		cmocka_unit_test(
+			a_ring_that_nobody_looked_at_keeps_its_position),
 		cmocka_unit_test(a_table_is_answered_with_addresses_too),
 		cmocka_unit_test(a_confirmation_comes_under_several_numbers),
 		cmocka_unit_test(memory_that_cannot_fault_is_refused),
