@@ -85,11 +85,10 @@ void rh_map_revoke(const struct rh_map *map)
 		rh_guard_revoke(map->regions[i].mapping->guard);
 }
 
-void rh_region_pages(const struct rh_region *region, void **start,
-		     size_t *size_bytes)
+void *rh_region_pages(const struct rh_region *region, size_t *size_bytes)
 {
-	*start = region->mapping->address;
 	*size_bytes = region->mapping->size_bytes;
+	return region->mapping->address;
 }
 
 /* Append region to a map that has room for it; its mapping gets shared. */

@@ -64,16 +64,11 @@ void rh_map_put(struct rh_map *map);
 /* True if the front-end has taken back a region (guard.h): it reads zeros. */
 bool rh_map_lost(const struct rh_map *map);
 
-/*
- * Take all memory back from whoever uses it. The kernel's touches fail from
- * now on; ours find zeros where rh_guard_revoke() can have it so. For the end
- * of a session whose threads may wait for pages that never come.
- */
+/* Take all memory back from whoever uses it: rh_guard_revoke(). */
 void rh_map_revoke(const struct rh_map *map);
 
-/* What was mapped for a region: whole pages, with the region in them. */
-void rh_region_pages(const struct rh_region *region, void **start,
-		     size_t *size_bytes);
+/* What was mapped for a region: the whole pages around it. */
+void *rh_region_pages(const struct rh_region *region, size_t *size_bytes);
 
 /*
  * A new map: map and one region more, mapped from fd (which stays the

@@ -124,10 +124,8 @@ static struct uffdio_range range_of(const struct rh_region *region)
 {
 	struct uffdio_range range;
 	size_t size_bytes;
-	void *start;
 
-	rh_region_pages(region, &start, &size_bytes);
-	range.start = (uintptr_t)start;
+	range.start = (uintptr_t)rh_region_pages(region, &size_bytes);
 	range.len = size_bytes;
 	return range;
 }
