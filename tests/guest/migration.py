@@ -8,11 +8,13 @@ and gets it where it has arrived.
 """
 
 import signal
+import time
 
 import qmp
 import vm
 
 MIGRATION_SECONDS = 60
+ASK_SECONDS = 30
 SLOW_BYTES = 2 << 20
 FAST_BYTES = 4 << 30
 FAULT = 'vhost_user_postcopy_fault_handler'
@@ -32,7 +34,7 @@ class Machine:
     command += ['-qmp', 'unix:%s,server=on,wait=off' % self._monitor_path]
     command += ['-trace', FAULT] if incoming else []
     command += ['-incoming', 'defer'] if incoming else []
-    self.guest = vm.Guest(command, case.log_path(), vm.GUEST_SECONDS)
+    self.guest = vm.Guest(command, case.log_path(), 2 * vm.GUEST_SECONDS)
     try:
       self.monitor = qmp.Monitor(self._monitor_path, self.guest)
       self._enable('events')
@@ -58,9 +60,14 @@ class Machine:
       'MIGRATION', lambda data: data['status'] in wanted, MIGRATION_SECONDS)
     return data['status']
 
-  def nr_faults(self):
-    """How often its server has asked for a page, as it traces in its log."""
-    return self.guest.log().count(FAULT + ' ')
+  def server_asks(self):
+    """Waits until its server has asked for a page, as it traces in its log."""
+    deadline = time.monotonic() + ASK_SECONDS
+    while FAULT + ' ' not in self.guest.log():
+      if time.monotonic() > deadline:
+        return False
+      time.sleep(0.05)
+    return True
 
   def end(self):
     self.monitor.close()
@@ -180,21 +187,22 @@ def case_migrate_precopy_packed(case):
   precopy(case, ',packed=on', queues=4, trips=1)
 
 
-def postcopy(case, properties='', **variables):
+def postcopy(case, properties='', must_ask=False, **variables):
   case.make_image(128)
   with Journey(case, properties, trips=1, **variables) as journey:
     journey.until('loaded')
     target, path = journey.open_target(postcopy=True)
-    # Little goes in advance, and the rest so slowly that the guest must ask.
-    journey.depart(path, SLOW_BYTES, 8 * SLOW_BYTES)
+    # Little goes in advance, and then little but what is asked for.
+    journey.depart(path, SLOW_BYTES, SLOW_BYTES)
     journey.machine.status('active')
     journey.machine.monitor.order('migrate-start-postcopy')
     case.tap.check(journey.machine.status('postcopy-active', *END) ==
                    'postcopy-active', 'the guest runs before its memory came')
+    if must_ask:
+      case.tap.check(target.server_asks(),
+                     'the server asks for pages that are missing')
+    journey.machine.limit(FAST_BYTES, 8 * SLOW_BYTES)
     journey.arrive(target)
-    faults = target.nr_faults()
-    case.tap.note('the server asked for %d pages' % faults)
-    case.tap.check(faults > 0, 'the server asked for pages that were missing')
     journey.go_on()
     journey.until('loaded')
     journey.go_on()
@@ -206,7 +214,9 @@ def case_migrate_postcopy(case):
 
 
 def case_migrate_postcopy_packed(case):
-  postcopy(case, ',packed=on,num-queues=1', queues=1)
+  """QEMU itself looks into split rings when it loads them, but not into
+  packed ones: there the server is the first to miss their pages."""
+  postcopy(case, ',packed=on,num-queues=1', must_ask=True, queues=1)
 
 
 def case_migrate_abandoned(case):

@@ -6,7 +6,8 @@
 #   trips   how often the host moves it, or tries to
 #
 # The disk's first 64 MiB are a file system; behind it each of four workers has
-# 8 MiB for itself, past the page cache, on a CPU and so a queue of its own.
+# 8 MiB for itself, past the page cache, on a CPU and so a queue of its own; and
+# then come 4 MiB that never change.
 
 fs_mebibytes=64
 
@@ -24,6 +25,7 @@ work_direct()
 			cmp /tmp/data$1 /tmp/copy$1 || echo "worker $1" >>/tmp/bad
 		round=$((round + 1))
 		echo $round >/tmp/round$1
+		usleep 20000
 	done
 }
 
@@ -41,16 +43,37 @@ work_files()
 	done
 }
 
+read_constant()
+{
+	dd if=$disk bs=1M skip=$((fs_mebibytes + 32)) count=4 2>>/tmp/errors
+}
+
+# What the disk has put into the page cache is looked at a while later, when
+# the guest may be elsewhere.
+work_cached()
+{
+	round=0
+	while [ ! -e /tmp/stop ]; do
+		echo 1 >/proc/sys/vm/drop_caches
+		read_constant >/dev/null
+		usleep 500000
+		[ "$(read_constant | sha256sum)" = "$constant" ] ||
+			echo constant >>/tmp/bad
+		round=$((round + 1))
+		echo $round >/tmp/round5
+	done
+}
+
 # Every worker has come so many rounds further than when it was called.
 all_work_on()
 {
-	for n in 0 1 2 3 4; do
+	for n in 0 1 2 3 4 5; do
 		start=$(cat /tmp/round$n 2>/dev/null)
 		eval "start$n=${start:-0}"
 	done
 	for _ in $(seq 1500); do
 		slow=
-		for n in 0 1 2 3 4; do
+		for n in 0 1 2 3 4 5; do
 			now=$(cat /tmp/round$n 2>/dev/null)
 			eval "start=\$start$n"
 			[ "${now:-0}" -ge $((start + $1)) ] || slow=$n
@@ -83,6 +106,10 @@ for n in 0 1 2 3; do
 	taskset -p $((1 << n)) $! >/dev/null
 done
 work_files &
+dd if=/dev/urandom of=$disk bs=1M seek=$((fs_mebibytes + 32)) count=4 \
+	conv=notrunc,fsync 2>/dev/null
+constant=$(read_constant | sha256sum)
+work_cached &
 check "all workers work" all_work_on 2
 for trip in $(seq "$trips"); do
 	mark loaded
