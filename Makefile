@@ -26,7 +26,7 @@ format: deps-check
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang
 
 .PHONY: help
 help:

@@ -14,15 +14,15 @@
 #include "tests/frontend/clock.h"
 
 /*
- * A sanitizer's allocator keeps what was freed, on purpose; it finds leaks by
- * itself, at the end.
+ * A sanitizer's allocator keeps what was freed, on purpose, or maps notes of
+ * its own about memory; that of addresses finds leaks by itself, at the end.
  */
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define WITH_SANITIZER
 #endif
 #endif
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WITH_SANITIZER
 #endif
 
