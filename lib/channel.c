@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * channel - messages from the back-end to the front-end
+ *
+ * A message is small and goes into an empty socket at once, or, where no
+ * answers are asked for, until the socket is full: then the front-end does not
+ * listen, and is not spoken to any more.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,12 +14,14 @@
 #include "common/peerfd.h"
 #include "lib/channel.h"
 
-void rh_channel_init(struct rh_channel *channel, const char *tag)
+void rh_channel_init(struct rh_channel *channel, const char *tag,
+		     const struct rh_channel_owner *owner)
 {
 	memset(channel, 0, sizeof(*channel));
 	channel->state = RH_CHANNEL_CLOSED;
 	channel->fd = -1;
 	channel->tag = tag;
+	channel->owner = *owner;
 	rh_incoming_init(&channel->answer);
 	rh_outgoing_init(&channel->outgoing);
 }
@@ -31,6 +37,30 @@ static bool is_same_socket(int one, int other)
 	       cookies[0] == cookies[1];
 }
 
+static void tell_no_answer(struct rh_channel *channel, uint32_t request,
+			   int error)
+{
+	struct rh_channel_answer answer = {
+		.request = request,
+		.error = error,
+		.fd = -1,
+	};
+
+	channel->owner.answered(channel->owner.opaque, &answer);
+}
+
+/* The fd stays, since it may be watched. */
+static void end_channel(struct rh_channel *channel, int error)
+{
+	enum rh_channel_state state = channel->state;
+
+	rh_incoming_reset(&channel->answer);
+	rh_outgoing_reset(&channel->outgoing);
+	channel->state = RH_CHANNEL_CLOSED;
+	if (state == RH_CHANNEL_WAITING)
+		tell_no_answer(channel, channel->asked, error);
+}
+
 void rh_channel_open(struct rh_channel *channel, int fd)
 {
 	if (channel->fd >= 0 && is_same_socket(channel->fd, fd))
@@ -43,56 +73,60 @@ void rh_channel_open(struct rh_channel *channel, int fd)
 void rh_channel_close(struct rh_channel *channel)
 {
 	rh_socket_close(&channel->fd);
-	rh_incoming_reset(&channel->answer);
-	rh_outgoing_reset(&channel->outgoing);
-	channel->state = RH_CHANNEL_CLOSED;
+	end_channel(channel, -ECONNRESET);
 }
 
-static int send_config_change(struct rh_channel *channel, bool want_answer)
+static int send_message(struct rh_channel *channel,
+			const struct rh_channel_message *message)
 {
 	const struct vhost_user_header header = {
-		.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
-		.flags = VHOST_USER_VERSION |
-			 (want_answer ? VHOST_USER_FLAG_NEED_REPLY : 0),
+		.request = message->request,
+		.flags =
+			VHOST_USER_VERSION |
+			(message->want_answer ? VHOST_USER_FLAG_NEED_REPLY : 0),
+		.size = message->size,
 	};
 	int outcome;
 
-	outcome = rh_outgoing_append(&channel->outgoing, &header, NULL, -1);
+	outcome = rh_outgoing_append(&channel->outgoing, &header, &message->u64,
+				     message->fd);
 	if (!outcome)
 		outcome = rh_socket_send(channel->fd, &channel->outgoing);
 	if (outcome == 1) {
-		channel->state =
-			want_answer ? RH_CHANNEL_WAITING : RH_CHANNEL_OPEN;
-		return 1;
+		channel->asked = message->request;
+		channel->brings_fd = message->brings_fd;
+		if (message->want_answer)
+			channel->state = RH_CHANNEL_WAITING;
+		return 0;
 	}
 	rh_log_limited(
 		&channel->limit, RH_LOG_WARNING, channel->tag,
 		"front-end does not take messages from its device any more");
-	rh_channel_close(channel);
-	return outcome ? outcome : -EAGAIN;
+	outcome = outcome ? outcome : -EAGAIN;
+	end_channel(channel, outcome);
+	tell_no_answer(channel, message->request, outcome);
+	return outcome;
 }
 
-int rh_channel_config_changed(struct rh_channel *channel, bool want_answer)
+int rh_channel_send(struct rh_channel *channel)
 {
-	switch (channel->state) {
-	case RH_CHANNEL_CLOSED:
-		return 0;
-	case RH_CHANNEL_OPEN:
-		return send_config_change(channel, want_answer);
-	case RH_CHANNEL_WAITING:
-	case RH_CHANNEL_WAITING_MORE:
-		channel->state = RH_CHANNEL_WAITING_MORE;
-		return 1;
+	int error = 0;
+
+	while (!error && channel->state == RH_CHANNEL_OPEN) {
+		struct rh_channel_message message = { .fd = -1 };
+
+		if (!channel->owner.next(channel->owner.opaque, &message))
+			break;
+		error = send_message(channel, &message);
 	}
-	abort();
+	return error;
 }
 
 static int64_t max_answer(const struct vhost_user_header *header)
 {
 	const uint32_t flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
 
-	if (header->request != VHOST_USER_BACKEND_CONFIG_CHANGE_MSG ||
-	    (header->flags & ~VHOST_USER_FLAG_NEED_REPLY) != flags ||
+	if ((header->flags & ~VHOST_USER_FLAG_NEED_REPLY) != flags ||
 	    header->size != sizeof(uint64_t))
 		return -EPROTO;
 	return sizeof(uint64_t);
@@ -104,35 +138,46 @@ static int receive_answer(struct rh_channel *channel)
 	int outcome =
 		rh_socket_receive(channel->fd, &channel->answer, max_answer);
 
-	if (outcome > 0 && channel->answer.nr_fds)
+	if (outcome <= 0)
+		return outcome;
+	if (channel->state != RH_CHANNEL_WAITING ||
+	    channel->answer.header.request != channel->asked ||
+	    channel->answer.nr_fds > (channel->brings_fd ? 1u : 0u))
 		return -EPROTO;
-	if (outcome > 0 && channel->state == RH_CHANNEL_OPEN)
-		return -EPROTO; /* nothing was asked */
-	return outcome;
+	return 1;
+}
+
+static void pass_on_answer(struct rh_channel *channel)
+{
+	struct rh_channel_answer answer = {
+		.request = channel->asked,
+		.fd = -1,
+	};
+
+	memcpy(&answer.value, channel->answer.payload, sizeof(answer.value));
+	if (channel->answer.nr_fds)
+		answer.fd = rh_incoming_take_fd(&channel->answer, 0);
+	rh_incoming_reset(&channel->answer);
+	channel->state = RH_CHANNEL_OPEN;
+	channel->owner.answered(channel->owner.opaque, &answer);
+	rh_peerfd_close(&answer.fd);
 }
 
 void rh_channel_readable(struct rh_channel *channel)
 {
-	enum rh_channel_state state = channel->state;
 	int outcome;
 
-	if (state == RH_CHANNEL_CLOSED)
+	if (channel->state == RH_CHANNEL_CLOSED)
 		return;
 	outcome = receive_answer(channel);
-	if (outcome == 0)
+	if (outcome > 0)
+		pass_on_answer(channel);
+	if (outcome >= 0)
 		return;
-	if (outcome < 0) {
-		if (outcome != -ENODATA)
-			rh_log_limited(
-				&channel->limit, RH_LOG_WARNING, channel->tag,
-				"front-end's channel for messages from its "
-				"device is closed: %s",
-				strerror(-outcome));
-		rh_channel_close(channel);
-		return;
-	}
-	rh_incoming_reset(&channel->answer);
-	channel->state = RH_CHANNEL_OPEN;
-	if (state == RH_CHANNEL_WAITING_MORE)
-		send_config_change(channel, true);
+	if (outcome != -ENODATA)
+		rh_log_limited(&channel->limit, RH_LOG_WARNING, channel->tag,
+			       "front-end's channel for messages from its "
+			       "device is closed: %s",
+			       strerror(-outcome));
+	end_channel(channel, outcome == -ENODATA ? -ECONNRESET : outcome);
 }

@@ -127,8 +127,7 @@ static void timer_expired(struct rh_device *device)
 
 static void channel_ready(struct rh_device *device)
 {
-	rh_watch_channel(device, false);
-	rh_channel_readable(&device->session.channel);
+	rh_channel_readable(&device->session.outbox.channel);
 }
 
 static void settle_session(struct rh_device *device)
@@ -173,6 +172,7 @@ static void settle(struct rh_device *device)
 		rh_start_ready_queues(device);
 
 	rh_watch_connection(device, wanted_of_connection(device));
+	rh_outbox_send(&device->session.outbox);
 	rh_watch_channel(device, true);
 	rh_watch_listener(device, device->state == RH_DEVICE_IDLE &&
 					  device->pause == RH_PAUSE_OFF &&
@@ -278,15 +278,10 @@ void rh_device_resume(struct rh_device *device)
 
 int rh_device_config_changed(struct rh_device *device)
 {
-	const uint64_t reply_ack = FEATURE_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
-	bool want_answer =
-		device->session.session.protocol_features & reply_ack;
 	int outcome;
 
 	enter(device);
-	rh_watch_channel(device, false);
-	outcome = rh_channel_config_changed(&device->session.channel,
-					    want_answer);
+	outcome = rh_outbox_config_changed(&device->session.outbox);
 	leave(device);
 	return outcome;
 }

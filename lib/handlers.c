@@ -46,7 +46,7 @@ int rh_session_state_init(struct rh_session_state *state,
 	rh_dirty_log_init(&state->log);
 	for (unsigned int i = 0; i < config->nr_queues; i++)
 		queues[i].log = &state->log;
-	rh_channel_init(&state->channel, tag);
+	rh_outbox_init(&state->outbox, &state->session, tag);
 	rh_postcopy_init(&state->postcopy);
 	state->can_postcopy = rh_postcopy_possible();
 	error = rh_map_create(&state->empty);
@@ -76,7 +76,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 	reset_queues(state);
 	rh_replace_map(state, rh_map_get(state->empty));
 	rh_dirty_log_reset(&state->log);
-	rh_channel_close(&state->channel);
+	rh_outbox_reset(&state->outbox);
 	rh_postcopy_reset(&state->postcopy);
 	state->session.features = 0;
 	state->session.protocol_features = 0;
@@ -84,7 +84,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 
 void rh_session_state_deinit(struct rh_session_state *state)
 {
-	rh_channel_close(&state->channel);
+	rh_outbox_reset(&state->outbox);
 	rh_dirty_log_reset(&state->log);
 	rh_map_put(state->map);
 	rh_map_put(state->empty);
@@ -341,7 +341,7 @@ static int get_queue_num(struct rh_request *request)
 
 static int set_backend_req_fd(struct rh_request *request)
 {
-	rh_channel_open(&request->state->channel,
+	rh_channel_open(&request->state->outbox.channel,
 			rh_incoming_take_fd(request->incoming, 0));
 	return 0;
 }

@@ -14,10 +14,10 @@
 
 #include <ringhost/device.h>
 
-#include "lib/channel.h"
 #include "lib/dirty.h"
 #include "lib/memory.h"
 #include "lib/message.h"
+#include "lib/outbox.h"
 #include "lib/postcopy.h"
 #include "lib/queue.h"
 
@@ -27,7 +27,7 @@ struct rh_session_state {
 	struct rh_map *empty;	 /* a reference; what map is between sessions */
 	struct rh_queue *queues; /* session.nr_queues of them; the device's */
 	struct rh_dirty_log log;
-	struct rh_channel channel;
+	struct rh_outbox outbox;
 	struct rh_postcopy postcopy;
 	bool can_postcopy;		       /* fixed */
 	const struct rh_device_config *config; /* the device's */
@@ -38,7 +38,7 @@ int rh_session_state_init(struct rh_session_state *state,
 			  const struct rh_device_config *config,
 			  struct rh_queue *queues, const char *tag);
 
-/* Forget the front-end: memory, queues, channel, features. None runs. */
+/* Forget the front-end: memory, queues, outbox, features. None runs. */
 void rh_session_state_reset(struct rh_session_state *state);
 
 void rh_session_state_deinit(struct rh_session_state *state);

@@ -88,21 +88,27 @@ void rh_watch_listener(struct rh_device *device, bool wanted)
 	device->watched_listener = wanted;
 }
 
-/* The fd came from the front-end, which may have sent anything. */
+/*
+ * The fd came from the front-end, which may have sent anything. That of a
+ * channel which has failed is closed here, where it is watched no more.
+ */
 void rh_watch_channel(struct rh_device *device, bool wanted)
 {
-	struct rh_channel *channel = &device->session.channel;
+	struct rh_channel *channel = &device->session.outbox.channel;
 
-	wanted = wanted && channel->fd >= 0;
-	if (wanted == device->watched_channel)
-		return;
-	if (!wanted)
+	wanted = wanted && channel->state != RH_CHANNEL_CLOSED;
+	if (!wanted && device->watched_channel)
 		change(device, EPOLL_CTL_DEL, channel->fd, 0,
 		       RH_SOURCE_CHANNEL);
-	else if (control(device, EPOLL_CTL_ADD, channel->fd, EPOLLIN,
-			 RH_SOURCE_CHANNEL) < 0)
+	if (wanted && !device->watched_channel &&
+	    control(device, EPOLL_CTL_ADD, channel->fd, EPOLLIN,
+		    RH_SOURCE_CHANNEL) < 0) {
 		rh_channel_close(channel);
-	device->watched_channel = wanted && channel->fd >= 0;
+		wanted = false;
+	}
+	device->watched_channel = wanted;
+	if (channel->state == RH_CHANNEL_CLOSED && channel->fd >= 0)
+		rh_channel_close(channel);
 }
 
 void rh_watch_timer(struct rh_device *device, unsigned int msec)

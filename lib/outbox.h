@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outbox - what the device has to tell its front-end, and in which order
+ *
+ * Each source of messages keeps a flag for what it has to say, so nothing is
+ * queued or allocated, and what happens again before it was said is said once.
+ * When the channel is free the sources are asked in turn, beginning with the
+ * one after the last that spoke: none waits for ever behind a busy one.
+ *
+ * A new source is a row in outbox.c. Control thread.
+ */
+#ifndef LIB_OUTBOX_H
+#define LIB_OUTBOX_H
+
+#include "lib/channel.h"
+#include "lib/message.h"
+
+struct rh_outbox {
+	struct rh_channel channel;
+	const struct rh_session *session; /* what was negotiated */
+	unsigned int turn;		  /* the source that is asked first */
+	bool config_changed;
+};
+
+/* session: not owned. tag: for the log. Both outlive the outbox. */
+void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
+		    const char *tag);
+
+/* Close the channel and forget what was to be said. */
+void rh_outbox_reset(struct rh_outbox *outbox);
+
+/*
+ * Send what can be sent. Returns 0, or -errno when the channel failed and was
+ * closed.
+ */
+int rh_outbox_send(struct rh_outbox *outbox);
+
+/*
+ * Say that the configuration space has changed. Returns 1 when that is sent
+ * or will be, 0 when the channel is closed, or -errno as above.
+ */
+int rh_outbox_config_changed(struct rh_outbox *outbox);
+
+#endif
