@@ -40,7 +40,14 @@ int rh_queue_break(struct rh_queue *queue, const char *format, ...)
 	rh_log_limited(&queue->log_limit, RH_LOG_WARNING, queue->tag,
 		       "queue is broken until it is set up again: %s", why);
 	send_signal(&queue->err);
+	atomic_store(&queue->failed, true);
+	rh_eventfd_signal(queue->wake_fd);
 	return -EPROTO;
+}
+
+void rh_queue_fail(struct rh_queue *queue, const char *why)
+{
+	rh_queue_break(queue, "%s", why);
 }
 
 /* Returns 0, or -errno with the queue broken. */

@@ -91,6 +91,7 @@ struct rh_queue {
 
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
+	atomic_bool failed;	   /* the same, when it broke; any thread */
 	atomic_uint nr_signalling; /* owners about to use wake_fd */
 };
 

@@ -38,6 +38,7 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 	init_signal_fd(&queue->call);
 	init_signal_fd(&queue->err);
 	atomic_init(&queue->given_back, false);
+	atomic_init(&queue->failed, false);
 	atomic_init(&queue->nr_signalling, 0);
 }
 

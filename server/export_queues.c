@@ -79,11 +79,24 @@ static int hand_over(struct export *export, struct export_queue *entry)
 	return 0;
 }
 
+/* What cannot be handed over is ours, and broken, until it is stopped. */
 static void hand_over_held_queues(struct export *export)
 {
 	for (unsigned int i = 0; i < export->nr_queues; i++) {
+		struct export_queue *entry = &export->queues[i];
+
+		if (entry->state == QUEUE_HELD && hand_over(export, entry) < 0)
+			rh_queue_fail(entry->queue,
+				      "its worker could not take it");
+	}
+}
+
+static void fail_held_queues(struct export *export)
+{
+	for (unsigned int i = 0; i < export->nr_queues; i++) {
 		if (export->queues[i].state == QUEUE_HELD)
-			hand_over(export, &export->queues[i]);
+			rh_queue_fail(export->queues[i].queue,
+				      "another process holds the image");
 	}
 }
 
@@ -138,6 +151,7 @@ void export_retry_claim(struct export *export)
 	       "the VM; or pass --force-share if both may use the image",
 	       CLAIM_WAIT_SECONDS);
 	set_claim(export, REFUSED);
+	fail_held_queues(export);
 }
 
 static bool any_queue_runs(const struct export *export)

@@ -197,16 +197,16 @@ static int try_start(struct worker_queue *queue)
 /* A queue whose start fails does nothing until it is stopped. */
 static void start_queue(struct worker_queue *queue)
 {
+	char why[80];
 	int result = try_start(queue);
 
 	if (result == 0) {
 		activate(queue);
 		return;
 	}
-	rh_log(RH_LOG_ERROR, queue->worker->name,
-	       "queue %u is not served, its requests wait until the front-end "
-	       "sets it up again: %s",
-	       rh_queue_index(queue->queue), strerror(-result));
+	snprintf(why, sizeof(why), "%s cannot serve it: %s",
+		 queue->worker->name, strerror(-result));
+	rh_queue_fail(queue->queue, why);
 }
 
 static void drain_queue(struct worker_queue *queue)

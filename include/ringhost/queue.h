@@ -106,6 +106,17 @@ RH_API void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 			    const char *why);
 
 /*
+ * Break the queue since it cannot be served (any more): its error eventfd is
+ * signalled, nothing more is popped, and it stays broken until the front-end
+ * sets it up again. Chains that were popped are still to be pushed, and
+ * queue_stop() still comes. Nothing happens to a queue that is broken already.
+ *
+ * why: a clause for the log, as "its worker has no memory". Since 0.1;
+ * vhost-user, VHOST_USER_SET_VRING_ERR.
+ */
+RH_API void rh_queue_fail(struct rh_queue *queue, const char *why);
+
+/*
  * Publish all pushed chains with one store.
  *
  * Returns true when the driver asked to be notified of them: call
@@ -130,7 +141,7 @@ RH_API bool rh_queue_expect_kicks(struct rh_queue *queue);
 /* True when a chain waits to be popped and the queue is whole. Since 0.1. */
 RH_API bool rh_queue_pending(const struct rh_queue *queue);
 
-/* True after rh_queue_pop() returned an error, or a reject. Since 0.1. */
+/* True after rh_queue_pop() returned an error, a reject, or a fail. Since 0.1. */
 RH_API bool rh_queue_broken(const struct rh_queue *queue);
 
 /*

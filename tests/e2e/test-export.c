@@ -22,6 +22,7 @@
 #include "common/base.h"
 #include "tests/e2e/client.h"
 #include "tests/frontend/clock.h"
+#include "tests/frontend/eventfd.h"
 
 #define SECTOR_BYTES	512
 #define SOON_MSEC	2000
@@ -171,6 +172,8 @@ static void the_wait_for_the_image_is_bounded(void **state)
 	open_pair(&pair);
 	b_waits_with_a_read(&pair, &request);
 	wait_for_log(&pair.b, DOES_NOT_GET_IT, LATE_MSEC);
+	assert_int_equal(fe_eventfd_wait(pair.of_b.vrings[0].err_fd, SOON_MSEC),
+			 1);
 
 	/* too late: the image may have changed under the guest */
 	client_close(&pair.of_a);

@@ -90,6 +90,33 @@ static void assert_start_fails(struct fixture *f, int error, const char *words)
 	rh_queue_finish(&f->ring.queue);
 }
 
+static void a_queue_that_its_owner_fails_is_broken_and_told_once(void **state)
+{
+	struct fixture *f = *state;
+	struct rh_queue *queue = &f->ring.queue;
+	struct rh_chain *chain;
+
+	fixture_add_status(f, 0);
+	assert_int_equal(rh_queue_pop(queue, &chain), 1);
+	rh_eventfd_drain(f->ring.wake_fd);
+	rh_queue_fail(queue, "its worker has no memory");
+	rh_queue_fail(queue, "nobody hears this");
+	fixture_assert_broken(f, "its worker has no memory");
+	/* the control thread is told, to set DEVICE_NEEDS_RESET */
+	assert_true(atomic_load(&queue->failed));
+	assert_int_equal(fixture_count(f->ring.wake_fd), 1);
+
+	fixture_add_status(f, 1);
+	assert_int_equal(rh_queue_pop(queue, &chain), -EPROTO);
+	assert_false(rh_queue_pending(queue));
+	assert_false(rh_queue_expect_kicks(queue));
+	/* what was taken before still ends */
+	fixture_push_all(f);
+	assert_true(rh_queue_flush(queue));
+	ring_stop(&f->ring);
+	assert_int_equal(queue->hold, RH_HOLD_BROKEN);
+}
+
 static void memory_that_is_not_shared_is_told_with_what_to_do(void **state)
 {
 	struct fixture *f = *state;
@@ -362,6 +389,8 @@ int main(void)
 		QUEUE_TEST(a_queue_is_ready_when_all_is_set_and_enabled),
 		QUEUE_TEST(a_broken_queue_is_held_until_it_is_set_up_again),
 		cmocka_unit_test(a_reset_forgets_all_that_the_front_end_set),
+		QUEUE_TEST(
+			a_queue_that_its_owner_fails_is_broken_and_told_once),
 		QUEUE_TEST(memory_that_is_not_shared_is_told_with_what_to_do),
 		QUEUE_TEST(a_ring_part_at_a_wild_address_does_not_start),
 		QUEUE_TEST(a_running_queue_holds_its_map),

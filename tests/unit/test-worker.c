@@ -427,15 +427,21 @@ static void a_queue_that_cannot_start_says_so_and_can_be_stopped(void **state)
 {
 	struct bench *bench = bench_of(state);
 	struct guest *guest = &bench->guests[0];
+	int err_fd = rh_eventfd_create();
+	uint64_t count;
 
-	rh_log_set(keep_line, NULL, RH_LOG_ERROR);
+	rh_log_set(keep_line, NULL, RH_LOG_WARNING);
+	rh_signal_fd_set(&guest->ring.queue.err, dup(err_fd));
 	bench->driver.attach_result = -EMFILE;
 	guest_start(guest);
 	guest_read(guest, 0);
 	guest_stop(guest);
-	assert_string_equal(last_line, "queue 0 is not served, its requests "
-				       "wait until the front-end sets it up "
-				       "again: Too many open files");
+	assert_string_equal(last_line, "queue is broken until it is set up "
+				       "again: disk0/worker-wi cannot serve "
+				       "it: Too many open files");
+	assert_int_equal(read(err_fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	close(err_fd);
 
 	/* the next start finds it in order */
 	bench->driver.attach_result = 0;
@@ -451,7 +457,7 @@ static void a_kick_fd_that_is_always_readable_is_refused(void **state)
 	struct bench *bench = bench_of(state);
 	struct guest *guest = &bench->guests[0];
 
-	rh_log_set(keep_line, NULL, RH_LOG_ERROR);
+	rh_log_set(keep_line, NULL, RH_LOG_WARNING);
 	last_line[0] = '\0';
 	rh_fd_close(&guest->ring.queue.kick_fd);
 	guest->ring.queue.kick_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
