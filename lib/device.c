@@ -184,6 +184,7 @@ static void dispatch(struct rh_device *device, enum rh_source source)
 	switch (source) {
 	case RH_SOURCE_WAKE:
 		rh_eventfd_drain(device->wake_fd);
+		rh_note_failures(&device->session);
 		if (rh_session_state_lost(&device->session))
 			rh_session_close(device, -EFAULT);
 		break;

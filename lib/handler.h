@@ -49,6 +49,9 @@ static inline uint32_t rh_payload_num(const struct rh_request *request)
 	return vring.num;
 }
 
+int rh_handle_reset_device(struct rh_request *request);
+int rh_handle_set_status(struct rh_request *request);
+int rh_handle_get_status(struct rh_request *request);
 /* True if these are the addresses of the ring's parts already. */
 static inline bool rh_queue_has_addr(const struct rh_queue *queue,
 				     const struct vhost_user_vring_addr *addr)

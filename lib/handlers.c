@@ -78,6 +78,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 	rh_dirty_log_reset(&state->log);
 	rh_outbox_reset(&state->outbox);
 	rh_postcopy_reset(&state->postcopy);
+	memset(&state->status, 0, sizeof(state->status));
 	state->session.features = 0;
 	state->session.protocol_features = 0;
 }
@@ -112,7 +113,7 @@ static uint64_t offered_protocol(const struct rh_session_state *state)
 {
 	return PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |
 	       PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |
-	       PROTOCOL(CONFIGURE_MEM_SLOTS) |
+	       PROTOCOL(CONFIGURE_MEM_SLOTS) | PROTOCOL(STATUS) |
 	       (state->can_postcopy ? PROTOCOL(PAGEFAULT) : 0) |
 	       (state->config->config_bytes ? PROTOCOL(CONFIG) : 0);
 }
@@ -163,7 +164,9 @@ static int set_features(struct rh_request *request)
 	uint64_t features = rh_payload_u64(request);
 	uint64_t old_features = state->session.features;
 
-	if (features & ~rh_offered_features(state->config))
+	state->status.features_refused =
+		features & ~rh_offered_features(state->config);
+	if (state->status.features_refused)
 		return rh_refuse(request, -EINVAL, "a bit was not offered");
 	/* Queues have stopped for a switch of the log (rh_switches_log()). */
 	if (any_queue_runs(state))
@@ -206,16 +209,6 @@ static int reset_owner(struct rh_request *request)
 {
 	for (unsigned int i = 0; i < request->state->session.nr_queues; i++)
 		request->state->queues[i].enabled = false;
-	return 0;
-}
-
-static int reset_device(struct rh_request *request)
-{
-	const struct rh_device_config *config = request->state->config;
-
-	reset_queues(request->state);
-	if (config->ops->reset)
-		config->ops->reset(config->opaque);
 	return 0;
 }
 
@@ -428,10 +421,12 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_POSTCOPY_ADVISE] = rh_handle_postcopy_advise,
 	[VHOST_USER_POSTCOPY_LISTEN] = rh_handle_postcopy_listen,
 	[VHOST_USER_POSTCOPY_END] = rh_handle_postcopy_end,
-	[VHOST_USER_RESET_DEVICE] = reset_device,
+	[VHOST_USER_RESET_DEVICE] = rh_handle_reset_device,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
 	[VHOST_USER_ADD_MEM_REG] = add_mem_reg,
 	[VHOST_USER_REM_MEM_REG] = rem_mem_reg,
+	[VHOST_USER_SET_STATUS] = rh_handle_set_status,
+	[VHOST_USER_GET_STATUS] = rh_handle_get_status,
 };
 
 int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,

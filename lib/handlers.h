@@ -21,8 +21,16 @@
 #include "lib/postcopy.h"
 #include "lib/queue.h"
 
+/* virtio 1.3, 2.1 */
+struct rh_status {
+	uint8_t byte; /* as the front-end has set it */
+	bool needs_reset;
+	bool features_refused; /* the last ones that were set */
+};
+
 struct rh_session_state {
 	struct rh_session session;
+	struct rh_status status;
 	struct rh_map *map;	 /* a reference; the published one */
 	struct rh_map *empty;	 /* a reference; what map is between sessions */
 	struct rh_queue *queues; /* session.nr_queues of them; the device's */
@@ -79,6 +87,9 @@ int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,
 bool rh_switches_log(const struct rh_session_state *state,
 		     const struct rh_incoming *incoming,
 		     const struct rh_queue *queue);
+
+/* Queues have broken, perhaps: the device status says so. */
+void rh_note_failures(struct rh_session_state *state);
 
 /* Feature bits that the device offers, those of transport and rings too. */
 uint64_t rh_offered_features(const struct rh_device_config *config);

@@ -200,6 +200,18 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.quiet = RH_QUIET_ALL,
 		.needs_protocol = PROTOCOL(CONFIGURE_MEM_SLOTS),
 	},
+	[VHOST_USER_SET_STATUS] = {
+		.name = "SET_STATUS",
+		PAYLOAD(U64_BYTES),
+		.quiet = RH_QUIET_ALL_IF_ZERO,
+		.needs_protocol = PROTOCOL(STATUS),
+	},
+	[VHOST_USER_GET_STATUS] = {
+		.name = "GET_STATUS",
+		NO_PAYLOAD,
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(STATUS),
+	},
 };
 
 const struct rh_message_row *rh_message_row(uint32_t request)
@@ -248,6 +260,16 @@ unsigned int rh_message_queue_index(const struct rh_incoming *incoming)
 		return first_u64(incoming) & VHOST_USER_VRING_INDEX_MASK;
 	memcpy(&index, incoming->payload, sizeof(index));
 	return index;
+}
+
+enum rh_quiet rh_message_quiet(const struct rh_incoming *incoming)
+{
+	const struct rh_message_row *row =
+		rh_message_row(incoming->header.request);
+
+	if (row->quiet == RH_QUIET_ALL_IF_ZERO)
+		return first_u64(incoming) ? RH_QUIET_NONE : RH_QUIET_ALL;
+	return row->quiet;
 }
 
 /* Either the bit that says "no fd", or an fd. */

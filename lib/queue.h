@@ -61,7 +61,9 @@ struct rh_queue {
 	enum rh_queue_hold hold;
 	uint32_t size; /* 0: not set */
 	uint32_t base;
-	bool has_base; /* else it is that of a new ring */
+	bool has_base;	    /* else it is that of a new ring */
+	uint32_t last_base; /* of a ring that was reset, to be told only */
+	bool has_last_base;
 	bool has_addr;
 	bool has_kick; /* SET_VRING_KICK came, with or without an fd */
 	bool enabled;

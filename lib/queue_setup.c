@@ -50,11 +50,13 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->size = 0;
 	queue->base = 0;
 	queue->has_base = false;
+	queue->has_last_base = false;
 	queue->has_addr = false;
 	queue->log_used = false;
 	queue->has_kick = false;
 	queue->enabled = false;
 	queue->broken = false;
+	atomic_store(&queue->failed, false);
 	queue->hold = RH_HOLD_NONE;
 	rh_fd_close(&queue->kick_fd);
 	rh_fd_close(&queue->call.slot);

@@ -128,15 +128,16 @@ static void quiesce_to_log(struct rh_device *device)
 	}
 }
 
-static void quiesce_for(struct rh_device *device,
-			const struct rh_message_row *row)
+static void quiesce_for_message(struct rh_device *device)
 {
-	if (row->quiet == RH_QUIET_ALL)
+	enum rh_quiet quiet = rh_message_quiet(&device->incoming);
+
+	if (quiet == RH_QUIET_ALL)
 		rh_stop_all_queues(device);
-	else if (row->quiet == RH_QUIET_QUEUE)
+	else if (quiet == RH_QUIET_QUEUE)
 		rh_stop_queue(device, &device->queues[rh_message_queue_index(
 					      &device->incoming)]);
-	else if (row->quiet == RH_QUIET_TO_LOG)
+	else if (quiet == RH_QUIET_TO_LOG)
 		quiesce_to_log(device);
 	rh_take_back_queues(device);
 }
@@ -156,7 +157,7 @@ static void begin_message(struct rh_device *device)
 		rh_incoming_reset(&device->incoming);
 		return;
 	}
-	quiesce_for(device, rh_message_row(header->request));
+	quiesce_for_message(device);
 	if (rh_any_queue_stopping(device))
 		device->state = RH_DEVICE_QUIESCING;
 	else

@@ -85,6 +85,8 @@ int rh_handle_get_vring_base(struct rh_request *request)
 	request->answer->vring_state.num =
 		queue->has_base ?
 			queue->base :
+		queue->has_last_base ?
+			queue->last_base :
 			rh_ring_first_base(request->state->session.features);
 	request->answer->size = sizeof(request->answer->vring_state);
 	return 0;

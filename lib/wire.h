@@ -106,7 +106,12 @@ enum vhost_user_protocol_feature {
 #define VIRTIO_F_NOTIFICATION_DATA     38
 #define VIRTIO_F_RING_RESET	       40
 
-#define FEATURE_BIT(number)	       (UINT64_C(1) << (number))
+/* Device status (virtio 1.3, 2.1) */
+#define VIRTIO_STATUS_DRIVER_OK		 4
+#define VIRTIO_STATUS_FEATURES_OK	 8
+#define VIRTIO_STATUS_DEVICE_NEEDS_RESET 64
+
+#define FEATURE_BIT(number)		 (UINT64_C(1) << (number))
 
 /* vhost-user, Header */
 struct vhost_user_header {

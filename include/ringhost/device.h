@@ -77,7 +77,11 @@ struct rh_device_ops {
 	/* The driver accepted these feature bits, all of them offered. */
 	void (*features_set)(void *opaque, uint64_t features);
 
-	/* The driver reset the device; no queue runs. */
+	/*
+	 * The driver reset the device (RESET_DEVICE); no queue runs. Not called
+	 * for a device status of 0, which front-ends also set when they pause a
+	 * virtual machine.
+	 */
 	void (*reset)(void *opaque);
 
 	/*

@@ -6,7 +6,7 @@
 
 #include "common/base.h"
 #include "common/fd.h"
-#include "tests/unit/device-world.h"
+#include "tests/unit/device-channel.h"
 
 static int get_config(struct world *world, uint32_t offset, uint32_t size,
 		      struct vhost_user_config *config)
@@ -75,40 +75,9 @@ static void config_writes_are_the_devices_to_allow(void **state)
 	world_destroy(&world);
 }
 
-static int open_channel(struct world *world)
-{
-	int fds[2];
-
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	assert_int_equal(world_ask(world, VHOST_USER_SET_BACKEND_REQ_FD, NULL,
-				   0, fds[1]),
-			 0);
-	close(fds[1]);
-	return fds[0];
-}
-
 static void expect_config_change(int channel)
 {
-	struct vhost_user_header header;
-
-	assert_int_equal(recv(channel, &header, sizeof(header), MSG_DONTWAIT),
-			 sizeof(header));
-	assert_int_equal(header.request, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG);
-	assert_int_equal(header.flags, 1 | VHOST_USER_FLAG_NEED_REPLY);
-	assert_int_equal(header.size, 0);
-}
-
-static void answer_config_change(int channel, uint32_t request)
-{
-	const struct {
-		struct vhost_user_header header;
-		uint32_t low;
-		uint32_t high;
-	} answer = { { request, 1 | VHOST_USER_FLAG_REPLY, 8 }, 0, 0 };
-
-	assert_int_equal(send(channel, &answer, sizeof(answer), 0),
-			 sizeof(answer));
+	channel_expect(channel, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 }
 
 /* Behaviour 19 */
@@ -126,20 +95,20 @@ static void a_config_change_is_told_over_the_channel(void **state)
 	world_negotiate(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 0);
 
-	channel = open_channel(&world);
+	channel = channel_open(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 1);
 	expect_config_change(channel);
 	/* three changes before the answer are told once, after it */
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(rh_device_config_changed(world.device), 1);
 	assert_int_equal(recv(channel, &byte, 1, MSG_DONTWAIT), -1);
-	answer_config_change(channel, 2);
+	channel_answer(channel, 2, 0, -1);
 	world_run(&world);
 	expect_config_change(channel);
 	assert_int_equal(recv(channel, &byte, 1, MSG_DONTWAIT), -1);
 
 	/* a second channel closes the first */
-	second = open_channel(&world);
+	second = channel_open(&world);
 	assert_int_equal(recv(channel, &byte, 1, MSG_DONTWAIT), 0);
 	close(channel);
 	assert_int_equal(rh_device_config_changed(world.device), 1);
@@ -161,10 +130,10 @@ static void a_channel_that_answers_wrongly_is_dropped(void **state)
 	world_create(&world);
 	world_attach(&world);
 	world_negotiate(&world);
-	channel = open_channel(&world);
+	channel = channel_open(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 1);
 	expect_config_change(channel);
-	answer_config_change(channel, 3);
+	channel_answer(channel, 3, 0, -1);
 	world_run(&world);
 	/* closed, whether or not it had read all */
 	errno = 0;
@@ -177,7 +146,7 @@ static void a_channel_that_answers_wrongly_is_dropped(void **state)
 			 WORLD_QUEUES);
 
 	/* one that is closed, and one that is no socket */
-	channel = open_channel(&world);
+	channel = channel_open(&world);
 	close(channel);
 	world_run(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 0);
