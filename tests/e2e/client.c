@@ -60,7 +60,8 @@ int client_connect(struct client *client, const struct server *server,
 		return error;
 	return fe_session_negotiate(
 		&client->session, features & ~options->refused_features,
-		FE_USUAL_PROTOCOL & ~options->refused_protocol);
+		(FE_USUAL_PROTOCOL & ~options->refused_protocol) |
+			options->more_protocol);
 }
 
 static int prepare_queue(struct client *client, unsigned int i,

@@ -31,6 +31,7 @@
 struct client_options {
 	uint64_t refused_features; /* of those a VMM usually accepts */
 	uint64_t refused_protocol;
+	uint64_t more_protocol; /* than a VMM usually accepts */
 	bool packed;		/* accept packed rings whatever RINGS says */
 	unsigned int nr_queues; /* 0: 1; at most CLIENT_MAX_QUEUES */
 	uint32_t queue_size;	/* 0: CLIENT_QUEUE_SIZE */
