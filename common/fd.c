@@ -49,7 +49,7 @@ void rh_eventfd_signal(int fd)
 	} while (done < 0 && errno == EINTR);
 }
 
-void rh_eventfd_drain(int fd)
+bool rh_eventfd_drain(int fd)
 {
 	uint64_t count;
 	ssize_t done;
@@ -57,6 +57,7 @@ void rh_eventfd_drain(int fd)
 	do {
 		done = read(fd, &count, sizeof(count));
 	} while (done < 0 && errno == EINTR);
+	return done == sizeof(count);
 }
 
 int rh_memfd_create(const char *name, size_t size_bytes)

@@ -24,8 +24,11 @@ int rh_eventfd_create(void);
 /* Add 1; a full counter is left as it is, since its reader is awake anyway. */
 void rh_eventfd_signal(int fd);
 
-/* Take what is in it; never blocks on a non-blocking fd. */
-void rh_eventfd_drain(int fd);
+/*
+ * Take what is in it; never blocks on a non-blocking fd. Returns false when
+ * it was empty.
+ */
+bool rh_eventfd_drain(int fd);
 
 /* A memfd of size_bytes, all zero. Returns the fd or -errno. */
 int rh_memfd_create(const char *name, size_t size_bytes);

@@ -17,6 +17,7 @@
 
 #include "common/fd.h"
 #include "lib/device.h"
+#include "lib/inband.h"
 #include "lib/listener.h"
 #include "lib/quiesce.h"
 #include "lib/session.h"
@@ -132,8 +133,12 @@ static void channel_ready(struct rh_device *device)
 
 static void settle_session(struct rh_device *device)
 {
-	if (device->state == RH_DEVICE_QUIESCING)
+	if (device->state == RH_DEVICE_QUIESCING) {
+		/* The driver hears of the last requests before the answer. */
+		rh_inband_collect(device);
+		rh_outbox_send(&device->session.outbox);
 		rh_session_finish_message(device);
+	}
 	/* which may have ended it, and so stopped queues */
 	rh_take_back_queues(device);
 	if (device->state == RH_DEVICE_CLOSING &&
@@ -168,6 +173,7 @@ static void settle(struct rh_device *device)
 	if (!rh_any_queue_stopping(device))
 		settle_session(device);
 	settle_pause(device);
+	rh_inband_settle(device);
 	if (device->state == RH_DEVICE_READING && device->pause == RH_PAUSE_OFF)
 		rh_start_ready_queues(device);
 
@@ -179,9 +185,11 @@ static void settle(struct rh_device *device)
 					  !device->timer_armed);
 }
 
-static void dispatch(struct rh_device *device, enum rh_source source)
+static void dispatch(struct rh_device *device, uint32_t data)
 {
-	switch (source) {
+	unsigned int index = data >> RH_SOURCE_BITS;
+
+	switch ((enum rh_source)(data & RH_SOURCE_MASK)) {
 	case RH_SOURCE_WAKE:
 		rh_eventfd_drain(device->wake_fd);
 		rh_note_failures(&device->session);
@@ -200,6 +208,12 @@ static void dispatch(struct rh_device *device, enum rh_source source)
 	case RH_SOURCE_CHANNEL:
 		channel_ready(device);
 		break;
+	case RH_SOURCE_INBAND_CALL:
+		rh_inband_ready(device, RH_INBAND_CALL, index);
+		break;
+	case RH_SOURCE_INBAND_ERR:
+		rh_inband_ready(device, RH_INBAND_ERR, index);
+		break;
 	}
 }
 
@@ -214,7 +228,7 @@ int rh_device_run(struct rh_device *device)
 	enter(device);
 	nr_events = epoll_wait(device->epoll_fd, events, EVENTS_A_RUN, 0);
 	for (int i = 0; i < nr_events; i++)
-		dispatch(device, (enum rh_source)events[i].data.u32);
+		dispatch(device, events[i].data.u32);
 	leave(device);
 	return device->listen_error;
 }
@@ -320,6 +334,8 @@ static int create_queues(struct rh_device *device)
 	error = rh_session_state_init(&device->session, config, device->queues,
 				      device->tag);
 	if (!error)
+		error = rh_inband_init(device);
+	if (!error)
 		device->session.empty->wake_fd = device->wake_fd;
 	return error;
 }
@@ -366,6 +382,7 @@ void rh_device_destroy(struct rh_device *device)
 		for (unsigned int i = 0; i < device->config.nr_queues; i++)
 			rh_queue_deinit(&device->queues[i]);
 	}
+	rh_inband_deinit(device);
 	free(device->queues);
 	rh_watch_deinit(device);
 	free(device);

@@ -33,6 +33,17 @@ enum rh_pause_state {
 	RH_PAUSE_ON,
 };
 
+/* See inband.h. */
+enum rh_inband_kind {
+	RH_INBAND_CALL,
+	RH_INBAND_ERR,
+	RH_INBAND_NR_KINDS
+};
+
+struct rh_inband {
+	int fds[RH_INBAND_NR_KINDS]; /* -1: none */
+};
+
 struct rh_device {
 	/* Fixed */
 	struct rh_device_config config; /* its name is the next member */
@@ -57,9 +68,11 @@ struct rh_device {
 	struct log_limit limit;
 	struct log_limit session_limit; /* of begins and ends */
 
-	struct rh_queue *queues; /* config.nr_queues of them */
-	_Atomic(void *) busy;	 /* names the thread that is inside */
-	unsigned int depth;	 /* of its calls, which may nest */
+	struct rh_queue *queues;  /* config.nr_queues of them */
+	struct rh_inband *inband; /* as many */
+	unsigned int nr_inband_fds;
+	_Atomic(void *) busy; /* names the thread that is inside */
+	unsigned int depth;   /* of its calls, which may nest */
 };
 
 #endif

@@ -46,7 +46,7 @@ int rh_session_state_init(struct rh_session_state *state,
 	rh_dirty_log_init(&state->log);
 	for (unsigned int i = 0; i < config->nr_queues; i++)
 		queues[i].log = &state->log;
-	rh_outbox_init(&state->outbox, &state->session, tag);
+	rh_outbox_init(&state->outbox, &state->session, queues, tag);
 	rh_postcopy_init(&state->postcopy);
 	state->can_postcopy = rh_postcopy_possible();
 	error = rh_map_create(&state->empty);
@@ -114,6 +114,7 @@ static uint64_t offered_protocol(const struct rh_session_state *state)
 	return PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |
 	       PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |
 	       PROTOCOL(CONFIGURE_MEM_SLOTS) | PROTOCOL(STATUS) |
+	       PROTOCOL(INBAND_NOTIFICATIONS) |
 	       (state->can_postcopy ? PROTOCOL(PAGEFAULT) : 0) |
 	       (state->config->config_bytes ? PROTOCOL(CONFIG) : 0);
 }
@@ -194,6 +195,11 @@ static int set_protocol_features(struct rh_request *request)
 
 	if (features & ~offered_protocol(state))
 		return rh_refuse(request, -EINVAL, "a bit was not offered");
+	if ((features & PROTOCOL(INBAND_NOTIFICATIONS)) &&
+	    ~features & (PROTOCOL(BACKEND_REQ) | PROTOCOL(REPLY_ACK)))
+		return rh_refuse(request, -EINVAL,
+				 "INBAND_NOTIFICATIONS needs BACKEND_REQ and "
+				 "REPLY_ACK");
 	state->session.protocol_features = features;
 	return 0;
 }
@@ -422,6 +428,7 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_POSTCOPY_LISTEN] = rh_handle_postcopy_listen,
 	[VHOST_USER_POSTCOPY_END] = rh_handle_postcopy_end,
 	[VHOST_USER_RESET_DEVICE] = rh_handle_reset_device,
+	[VHOST_USER_VRING_KICK] = rh_handle_vring_kick,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
 	[VHOST_USER_ADD_MEM_REG] = add_mem_reg,
 	[VHOST_USER_REM_MEM_REG] = rem_mem_reg,

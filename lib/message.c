@@ -178,6 +178,12 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.quiet = RH_QUIET_ALL,
 		.needs_protocol = PROTOCOL(RESET_DEVICE),
 	},
+	[VHOST_USER_VRING_KICK] = {
+		.name = "VRING_KICK",
+		PAYLOAD(STATE_BYTES),
+		.index = RH_INDEX_U32,
+		.needs_protocol = PROTOCOL(INBAND_NOTIFICATIONS),
+	},
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = {
 		.name = "GET_MAX_MEM_SLOTS",
 		NO_PAYLOAD,

@@ -33,7 +33,70 @@ static void config_change_answered(struct rh_outbox *outbox,
 		outbox->config_changed = true;
 }
 
+/* The flag of a queue: which of two. */
+typedef bool *(*queue_flag)(struct rh_queue *queue);
+
+static bool *tell_call(struct rh_queue *queue)
+{
+	return &queue->tell_call;
+}
+
+static bool *tell_err(struct rh_queue *queue)
+{
+	return &queue->tell_err;
+}
+
+/* The first queue with this flag from the one after the last that spoke. */
+static bool compose_vring(struct rh_outbox *outbox,
+			  struct rh_channel_message *message, queue_flag flag)
+{
+	unsigned int nr_queues = outbox->session->nr_queues;
+
+	for (unsigned int i = 0; i < nr_queues; i++) {
+		unsigned int index = (outbox->queue_turn + i) % nr_queues;
+		struct rh_queue *queue = &outbox->queues[index];
+
+		if (!*flag(queue))
+			continue;
+		*flag(queue) = false;
+		message->vring_state.index = index;
+		message->size = sizeof(message->vring_state);
+		outbox->told = queue;
+		outbox->queue_turn = index + 1;
+		return true;
+	}
+	return false;
+}
+
+static bool compose_call(struct rh_outbox *outbox,
+			 struct rh_channel_message *message)
+{
+	return compose_vring(outbox, message, tell_call);
+}
+
+static bool compose_err(struct rh_outbox *outbox,
+			struct rh_channel_message *message)
+{
+	return compose_vring(outbox, message, tell_err);
+}
+
+static void call_answered(struct rh_outbox *outbox,
+			  struct rh_channel_answer *answer)
+{
+	if (answer->error)
+		outbox->told->tell_call = true;
+}
+
+static void err_answered(struct rh_outbox *outbox,
+			 struct rh_channel_answer *answer)
+{
+	if (answer->error)
+		outbox->told->tell_err = true;
+}
+
 static const struct source sources[] = {
+	{ VHOST_USER_BACKEND_VRING_CALL, compose_call, call_answered },
+	{ VHOST_USER_BACKEND_VRING_ERR, compose_err, err_answered },
 	{
 		VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
 		compose_config_change,
@@ -41,11 +104,22 @@ static const struct source sources[] = {
 	},
 };
 
+static bool suspended(const struct rh_outbox *outbox)
+{
+	for (unsigned int i = 0; i < outbox->session->nr_queues; i++) {
+		if (outbox->queues[i].has_kick)
+			return false;
+	}
+	return true;
+}
+
 static bool next(void *opaque, struct rh_channel_message *message)
 {
 	const uint64_t reply_ack = FEATURE_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	struct rh_outbox *outbox = opaque;
 
+	if (suspended(outbox))
+		return false;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sources); i++) {
 		unsigned int turn = (outbox->turn + i) % ARRAY_SIZE(sources);
 
@@ -69,11 +143,14 @@ static void answered(void *opaque, struct rh_channel_answer *answer)
 }
 
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
-		    const char *tag)
+		    struct rh_queue *queues, const char *tag)
 {
 	const struct rh_channel_owner owner = { outbox, next, answered };
 
 	outbox->session = session;
+	outbox->queues = queues;
+	outbox->queue_turn = 0;
+	outbox->told = NULL;
 	outbox->turn = 0;
 	outbox->config_changed = false;
 	rh_channel_init(&outbox->channel, tag, &owner);

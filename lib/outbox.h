@@ -7,6 +7,9 @@
  * When the channel is free the sources are asked in turn, beginning with the
  * one after the last that spoke: none waits for ever behind a busy one.
  *
+ * While the device is suspended, which is when no ring is started, nothing is
+ * sent (vhost-user, Suspended device state); it is kept until one is.
+ *
  * A new source is a row in outbox.c. Control thread.
  */
 #ifndef LIB_OUTBOX_H
@@ -14,17 +17,21 @@
 
 #include "lib/channel.h"
 #include "lib/message.h"
+#include "lib/queue.h"
 
 struct rh_outbox {
 	struct rh_channel channel;
 	const struct rh_session *session; /* what was negotiated */
+	struct rh_queue *queues;	  /* session->nr_queues, not owned */
 	unsigned int turn;		  /* the source that is asked first */
+	unsigned int queue_turn; /* the queue that is looked at first */
+	struct rh_queue *told;	 /* whose message is on its way */
 	bool config_changed;
 };
 
-/* session: not owned. tag: for the log. Both outlive the outbox. */
+/* session, queues, tag (for the log): not owned; they outlive the outbox. */
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
-		    const char *tag);
+		    struct rh_queue *queues, const char *tag);
 
 /* Close the channel and forget what was to be said. */
 void rh_outbox_reset(struct rh_outbox *outbox);

@@ -72,6 +72,10 @@ struct rh_queue {
 	struct frontend_addr used_addr;
 	struct guest_addr log_addr; /* of the used ring, if log_used */
 	bool log_used;
+	bool has_call; /* SET_VRING_CALL came, with or without an fd */
+	bool has_err;
+	bool tell_call; /* by a message; it is due */
+	bool tell_err;
 	int kick_fd; /* -1: poll */
 	struct rh_signal_fd call;
 	struct rh_signal_fd err;

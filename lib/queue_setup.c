@@ -54,6 +54,10 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->has_addr = false;
 	queue->log_used = false;
 	queue->has_kick = false;
+	queue->has_call = false;
+	queue->has_err = false;
+	queue->tell_call = false;
+	queue->tell_err = false;
 	queue->enabled = false;
 	queue->broken = false;
 	atomic_store(&queue->failed, false);

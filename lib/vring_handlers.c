@@ -138,6 +138,7 @@ int rh_handle_set_vring_call(struct rh_request *request)
 	if (error)
 		return error;
 	rh_signal_fd_set(&request->queue->call, fd);
+	request->queue->has_call = true;
 	rh_queue_notify(request->queue);
 	return 0;
 }
@@ -148,9 +149,11 @@ int rh_handle_set_vring_err(struct rh_request *request)
 	int fd;
 
 	error = take_vring_fd(request, &fd);
-	if (!error)
-		rh_signal_fd_set(&request->queue->err, fd);
-	return error;
+	if (error)
+		return error;
+	rh_signal_fd_set(&request->queue->err, fd);
+	request->queue->has_err = true;
+	return 0;
 }
 
 int rh_handle_set_vring_enable(struct rh_request *request)

@@ -11,9 +11,9 @@
 #include "lib/watch.h"
 
 static int control(struct rh_device *device, int operation, int fd,
-		   uint32_t events, enum rh_source source)
+		   uint32_t events, uint32_t data)
 {
-	struct epoll_event event = { .events = events, .data.u32 = source };
+	struct epoll_event event = { .events = events, .data.u32 = data };
 
 	return epoll_ctl(device->epoll_fd, operation, fd, &event) < 0 ? -errno :
 									0;
@@ -109,6 +109,21 @@ void rh_watch_channel(struct rh_device *device, bool wanted)
 	device->watched_channel = wanted;
 	if (channel->state == RH_CHANNEL_CLOSED && channel->fd >= 0)
 		rh_channel_close(channel);
+}
+
+int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,
+		    unsigned int index)
+{
+	enum rh_source source = kind == RH_INBAND_CALL ? RH_SOURCE_INBAND_CALL :
+							 RH_SOURCE_INBAND_ERR;
+
+	return control(device, EPOLL_CTL_ADD, fd, EPOLLIN,
+		       source | index << RH_SOURCE_BITS);
+}
+
+void rh_unwatch_inband(struct rh_device *device, int fd)
+{
+	change(device, EPOLL_CTL_DEL, fd, 0, RH_SOURCE_INBAND_CALL);
 }
 
 void rh_watch_timer(struct rh_device *device, unsigned int msec)

@@ -20,7 +20,13 @@ enum rh_source {
 	RH_SOURCE_LISTENER,
 	RH_SOURCE_CONNECTION,
 	RH_SOURCE_CHANNEL,
+	RH_SOURCE_INBAND_CALL, /* and the next: of a queue */
+	RH_SOURCE_INBAND_ERR,
 };
+
+/* An event's data: its source, and above that a queue's index. */
+#define RH_SOURCE_BITS 8
+#define RH_SOURCE_MASK 0xffu
 
 /* Make the set with its wake-up eventfd and timer. Returns 0 or -errno. */
 int rh_watch_init(struct rh_device *device);
@@ -30,6 +36,11 @@ void rh_watch_deinit(struct rh_device *device);
 void rh_watch_connection(struct rh_device *device, uint32_t events);
 void rh_watch_listener(struct rh_device *device, bool wanted);
 void rh_watch_channel(struct rh_device *device, bool wanted);
+
+/* fd: an eventfd of ours. Returns 0 or -errno. */
+int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,
+		    unsigned int index);
+void rh_unwatch_inband(struct rh_device *device, int fd);
 
 /* Expire once, msec from now; 0 disarms. */
 void rh_watch_timer(struct rh_device *device, unsigned int msec);

@@ -198,7 +198,8 @@ RH_API void rh_device_resume(struct rh_device *device);
  * there and gave a channel for it. Since 0.1; VHOST_USER_BACKEND_CONFIG_
  * CHANGE_MSG.
  *
- * Returns 1 when the message was sent, 0 when there was nobody to tell, or
+ * Returns 1 when the message was sent or will be (when the one before it has
+ * been answered, and a ring is started), 0 when there was nobody to tell, or
  * -errno when the channel failed and was closed.
  */
 RH_API int rh_device_config_changed(struct rh_device *device);

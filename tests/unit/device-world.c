@@ -239,13 +239,17 @@ uint64_t world_get_u64(struct world *world, uint32_t request)
 	return value;
 }
 
-/* All that is offered but packed rings: those of a world are split. */
+/*
+ * All that is offered but packed rings, since those of a world are split, and
+ * in-band notifications.
+ */
 void world_negotiate(struct world *world)
 {
 	uint64_t features = world_get_u64(world, VHOST_USER_GET_FEATURES) &
 			    ~FEATURE_BIT(VIRTIO_F_RING_PACKED);
 	uint64_t protocol =
-		world_get_u64(world, VHOST_USER_GET_PROTOCOL_FEATURES);
+		world_get_u64(world, VHOST_USER_GET_PROTOCOL_FEATURES) &
+		~FEATURE_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
 
 	world_tell(world, VHOST_USER_SET_PROTOCOL_FEATURES, &protocol,
 		   sizeof(protocol), -1);

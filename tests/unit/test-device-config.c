@@ -91,8 +91,9 @@ static void a_config_change_is_told_over_the_channel(void **state)
 	(void)state;
 	world_create(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 0);
-	world_attach(&world);
-	world_negotiate(&world);
+	world_destroy(&world);
+
+	world_create_running(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 0);
 
 	channel = channel_open(&world);
@@ -127,9 +128,7 @@ static void a_channel_that_answers_wrongly_is_dropped(void **state)
 	char byte;
 
 	(void)state;
-	world_create(&world);
-	world_attach(&world);
-	world_negotiate(&world);
+	world_create_running(&world);
 	channel = channel_open(&world);
 	assert_int_equal(rh_device_config_changed(world.device), 1);
 	expect_config_change(channel);
