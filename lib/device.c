@@ -15,6 +15,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <ringhost/object.h>
+
 #include "common/fd.h"
 #include "lib/device.h"
 #include "lib/inband.h"
@@ -299,6 +301,40 @@ int rh_device_config_changed(struct rh_device *device)
 	outcome = rh_outbox_config_changed(&device->session.outbox);
 	leave(device);
 	return outcome;
+}
+
+static int tell_object(struct rh_device *device,
+		       enum vhost_user_backend_request request,
+		       const uint8_t uuid[RH_UUID_BYTES])
+{
+	int error;
+
+	enter(device);
+	error = rh_outbox_object(&device->session.outbox, request, uuid);
+	leave(device);
+	return error;
+}
+
+int rh_device_object_add(struct rh_device *device,
+			 const uint8_t uuid[RH_UUID_BYTES])
+{
+	return tell_object(device, VHOST_USER_BACKEND_SHARED_OBJECT_ADD, uuid);
+}
+
+int rh_device_object_remove(struct rh_device *device,
+			    const uint8_t uuid[RH_UUID_BYTES])
+{
+	return tell_object(device, VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE,
+			   uuid);
+}
+
+int rh_device_object_lookup(struct rh_device *device,
+			    const uint8_t uuid[RH_UUID_BYTES])
+{
+	if (!device->config.ops->object_found)
+		return -EINVAL;
+	return tell_object(device, VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP,
+			   uuid);
 }
 
 int rh_device_fd(const struct rh_device *device)

@@ -49,6 +49,7 @@ static inline uint32_t rh_payload_num(const struct rh_request *request)
 	return vring.num;
 }
 
+int rh_handle_get_shared_object(struct rh_request *request);
 int rh_handle_vring_kick(struct rh_request *request);
 int rh_handle_reset_device(struct rh_request *request);
 int rh_handle_set_status(struct rh_request *request);

@@ -27,6 +27,12 @@
 	(FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |                         \
 	 FEATURE_BIT(VHOST_F_LOG_ALL))
 
+#define OFFERED_PROTOCOL                                                       \
+	(PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |            \
+	 PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |                      \
+	 PROTOCOL(INBAND_NOTIFICATIONS) | PROTOCOL(CONFIGURE_MEM_SLOTS) |      \
+	 PROTOCOL(STATUS))
+
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */
 #define ODD_CONFIG_BASE 0x100
 
@@ -46,7 +52,7 @@ int rh_session_state_init(struct rh_session_state *state,
 	rh_dirty_log_init(&state->log);
 	for (unsigned int i = 0; i < config->nr_queues; i++)
 		queues[i].log = &state->log;
-	rh_outbox_init(&state->outbox, &state->session, queues, tag);
+	rh_outbox_init(&state->outbox, &state->session, queues, config, tag);
 	rh_postcopy_init(&state->postcopy);
 	state->can_postcopy = rh_postcopy_possible();
 	error = rh_map_create(&state->empty);
@@ -111,12 +117,16 @@ uint64_t rh_offered_features(const struct rh_device_config *config)
 
 static uint64_t offered_protocol(const struct rh_session_state *state)
 {
-	return PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |
-	       PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |
-	       PROTOCOL(CONFIGURE_MEM_SLOTS) | PROTOCOL(STATUS) |
-	       PROTOCOL(INBAND_NOTIFICATIONS) |
-	       (state->can_postcopy ? PROTOCOL(PAGEFAULT) : 0) |
-	       (state->config->config_bytes ? PROTOCOL(CONFIG) : 0);
+	const struct rh_device_config *config = state->config;
+	uint64_t bits = OFFERED_PROTOCOL;
+
+	if (config->config_bytes)
+		bits |= PROTOCOL(CONFIG);
+	if (state->can_postcopy)
+		bits |= PROTOCOL(PAGEFAULT);
+	if (config->ops->object_get || config->ops->object_found)
+		bits |= PROTOCOL(SHARED_OBJECT) | PROTOCOL(BACKEND_SEND_FD);
+	return bits;
 }
 
 static int get_features(struct rh_request *request)
@@ -434,6 +444,7 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_REM_MEM_REG] = rem_mem_reg,
 	[VHOST_USER_SET_STATUS] = rh_handle_set_status,
 	[VHOST_USER_GET_STATUS] = rh_handle_get_status,
+	[VHOST_USER_GET_SHARED_OBJECT] = rh_handle_get_shared_object,
 };
 
 int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,

@@ -67,6 +67,7 @@ struct rh_answer {
 		struct vhost_user_config config;
 		struct vhost_user_memory table;
 		struct vhost_user_single_region single;
+		struct vhost_user_shared shared;
 	};
 };
 

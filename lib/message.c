@@ -218,6 +218,12 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.reply = RH_REPLY_DATA,
 		.needs_protocol = PROTOCOL(STATUS),
 	},
+	[VHOST_USER_GET_SHARED_OBJECT] = {
+		.name = "GET_SHARED_OBJECT",
+		PAYLOAD(sizeof(struct vhost_user_shared)),
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(SHARED_OBJECT),
+	},
 };
 
 const struct rh_message_row *rh_message_row(uint32_t request)

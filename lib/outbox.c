@@ -2,6 +2,8 @@
 /*
  * outbox - what the device has to tell its front-end, and in which order
  */
+#include <errno.h>
+
 #include "common/base.h"
 #include "lib/outbox.h"
 
@@ -94,7 +96,22 @@ static void err_answered(struct rh_outbox *outbox,
 		outbox->told->tell_err = true;
 }
 
+static bool compose_object(struct rh_outbox *outbox,
+			   struct rh_channel_message *message)
+{
+	return rh_objects_compose(&outbox->objects, message);
+}
+
+static void object_answered(struct rh_outbox *outbox,
+			    struct rh_channel_answer *answer)
+{
+	rh_objects_answered(&outbox->objects, answer);
+}
+
+/* compose_object() chooses one of three requests. */
 static const struct source sources[] = {
+	{ VHOST_USER_BACKEND_SHARED_OBJECT_ADD, compose_object,
+	  object_answered },
 	{ VHOST_USER_BACKEND_VRING_CALL, compose_call, call_answered },
 	{ VHOST_USER_BACKEND_VRING_ERR, compose_err, err_answered },
 	{
@@ -129,6 +146,7 @@ static bool next(void *opaque, struct rh_channel_message *message)
 		if (!sources[turn].compose(outbox, message))
 			continue;
 		outbox->turn = turn + 1;
+		outbox->speaker = turn;
 		return true;
 	}
 	return false;
@@ -136,14 +154,14 @@ static bool next(void *opaque, struct rh_channel_message *message)
 
 static void answered(void *opaque, struct rh_channel_answer *answer)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(sources); i++) {
-		if (sources[i].request == answer->request)
-			sources[i].answered(opaque, answer);
-	}
+	struct rh_outbox *outbox = opaque;
+
+	sources[outbox->speaker].answered(outbox, answer);
 }
 
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
-		    struct rh_queue *queues, const char *tag)
+		    struct rh_queue *queues,
+		    const struct rh_device_config *config, const char *tag)
 {
 	const struct rh_channel_owner owner = { outbox, next, answered };
 
@@ -153,18 +171,33 @@ void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
 	outbox->told = NULL;
 	outbox->turn = 0;
 	outbox->config_changed = false;
+	outbox->speaker = 0;
+	rh_objects_init(&outbox->objects, config);
 	rh_channel_init(&outbox->channel, tag, &owner);
 }
 
 void rh_outbox_reset(struct rh_outbox *outbox)
 {
 	rh_channel_close(&outbox->channel);
+	rh_objects_reset(&outbox->objects);
 	outbox->config_changed = false;
 }
 
 int rh_outbox_send(struct rh_outbox *outbox)
 {
 	return rh_channel_send(&outbox->channel);
+}
+
+int rh_outbox_object(struct rh_outbox *outbox,
+		     enum vhost_user_backend_request request,
+		     const uint8_t uuid[RH_UUID_BYTES])
+{
+	const uint64_t bit = FEATURE_BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT);
+
+	if (!(outbox->session->protocol_features & bit) ||
+	    outbox->channel.state == RH_CHANNEL_CLOSED)
+		return -ENOTCONN;
+	return rh_objects_add(&outbox->objects, request, uuid);
 }
 
 int rh_outbox_config_changed(struct rh_outbox *outbox)

@@ -17,6 +17,7 @@
 
 #include "lib/channel.h"
 #include "lib/message.h"
+#include "lib/objects.h"
 #include "lib/queue.h"
 
 struct rh_outbox {
@@ -27,11 +28,14 @@ struct rh_outbox {
 	unsigned int queue_turn; /* the queue that is looked at first */
 	struct rh_queue *told;	 /* whose message is on its way */
 	bool config_changed;
+	struct rh_objects objects;
+	unsigned int speaker; /* the source whose message is on its way */
 };
 
-/* session, queues, tag (for the log): not owned; they outlive the outbox. */
+/* Nothing is owned; all outlive the outbox. tag: for the log. */
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
-		    struct rh_queue *queues, const char *tag);
+		    struct rh_queue *queues,
+		    const struct rh_device_config *config, const char *tag);
 
 /* Close the channel and forget what was to be said. */
 void rh_outbox_reset(struct rh_outbox *outbox);
@@ -41,6 +45,14 @@ void rh_outbox_reset(struct rh_outbox *outbox);
  * closed.
  */
 int rh_outbox_send(struct rh_outbox *outbox);
+
+/*
+ * Say or ask something about a shared object. Returns 0, -ENOTCONN without a
+ * front-end that takes it, or -ENOBUFS.
+ */
+int rh_outbox_object(struct rh_outbox *outbox,
+		     enum vhost_user_backend_request request,
+		     const uint8_t uuid[RH_UUID_BYTES]);
 
 /*
  * Say that the configuration space has changed. Returns 1 when that is sent

@@ -34,6 +34,7 @@ struct rh_device;
 #define RH_MAX_QUEUES	  256	/* vhost-user names queues with 8 bits */
 #define RH_MAX_QUEUE_SIZE 32768 /* virtio 1.3, 2.7 */
 #define RH_MAX_CONFIG	  256	/* vhost-user, Virtio device config space */
+#define RH_UUID_BYTES	  16	/* of a shared object */
 
 /*
  * What a device does. A member that is NULL takes its default.
@@ -96,6 +97,21 @@ struct rh_device_ops {
 
 	/* rh_device_pause() is complete: no queue runs. */
 	void (*paused)(void *opaque);
+
+	/*
+	 * Another device asks for the object of this UUID. Returns a file
+	 * descriptor, which the library sends and closes, or -errno.
+	 */
+	int (*object_get)(void *opaque, const uint8_t uuid[RH_UUID_BYTES]);
+
+	/*
+	 * The end of an rh_device_object_lookup(). fd: the device's from now
+	 * on, or -errno: -ENOENT if there is no such object. <ringhost/object.h>
+	 * With this operation or the one before the device takes part in the
+	 * exchange of shared objects.
+	 */
+	void (*object_found)(void *opaque, const uint8_t uuid[RH_UUID_BYTES],
+			     int fd);
 };
 
 /*

@@ -112,9 +112,14 @@ void world_run(struct world *world)
 
 void world_create(struct world *world)
 {
+	world_create_with(world, &world_ops);
+}
+
+void world_create_with(struct world *world, const struct rh_device_ops *ops)
+{
 	const struct rh_device_config config = {
 		.name = "test",
-		.ops = &world_ops,
+		.ops = ops,
 		.opaque = world,
 		.features = FEATURE_BIT(5),
 		.nr_queues = WORLD_QUEUES,
@@ -196,6 +201,20 @@ int world_take_reply(struct world *world, uint32_t request, void *payload,
 				      0),
 				 header.size);
 	return (int)header.size;
+}
+
+static int64_t any_payload(const struct vhost_user_header *header)
+{
+	(void)header;
+	return RH_MAX_PAYLOAD_BYTES;
+}
+
+int world_take_reply_fds(struct world *world, struct rh_incoming *incoming)
+{
+	rh_incoming_init(incoming);
+	assert_int_equal(
+		rh_socket_receive(world->front_end, incoming, any_payload), 1);
+	return (int)incoming->nr_fds;
 }
 
 uint64_t world_ask(struct world *world, uint32_t request, const void *payload,

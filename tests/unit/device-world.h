@@ -51,6 +51,8 @@ extern const struct rh_device_ops world_ops;
 bool world_device_ready(const struct world *world);
 void world_run(struct world *world);
 void world_create(struct world *world);
+/* With other operations, whose opaque pointer is the world as well. */
+void world_create_with(struct world *world, const struct rh_device_ops *ops);
 void world_attach(struct world *world);
 void world_destroy(struct world *world);
 /* Without NEED_REPLY. fd: -1 for none. */
@@ -59,6 +61,8 @@ void world_tell(struct world *world, uint32_t request, const void *payload,
 /* Returns the size of the reply's payload, or -1 when there is none. */
 int world_take_reply(struct world *world, uint32_t request, void *payload,
 		     size_t most);
+/* Take one whole message with its fds; returns how many fds came. */
+int world_take_reply_fds(struct world *world, struct rh_incoming *incoming);
 /* A message with NEED_REPLY; returns the acknowledgement: 0 is success. */
 uint64_t world_ask(struct world *world, uint32_t request, const void *payload,
 		   uint32_t size, int fd);
