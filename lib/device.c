@@ -62,6 +62,8 @@ static void leave(struct rh_device *device)
 
 static void connection_ready(struct rh_device *device)
 {
+	if (rh_session_awaits_transfer(device))
+		rh_session_close(device, 0); /* it has gone */
 	if (device->state != RH_DEVICE_READING)
 		return;
 	if (!rh_outgoing_empty(&device->outgoing))
@@ -135,7 +137,8 @@ static void channel_ready(struct rh_device *device)
 
 static void settle_session(struct rh_device *device)
 {
-	if (device->state == RH_DEVICE_QUIESCING) {
+	if (device->state == RH_DEVICE_QUIESCING &&
+	    !rh_session_awaits_transfer(device)) {
 		/* The driver hears of the last requests before the answer. */
 		rh_inband_collect(device);
 		rh_outbox_send(&device->session.outbox);
@@ -161,6 +164,8 @@ static void settle_pause(struct rh_device *device)
 
 static uint32_t wanted_of_connection(const struct rh_device *device)
 {
+	if (rh_session_awaits_transfer(device))
+		return EPOLLRDHUP;
 	if (device->state != RH_DEVICE_READING)
 		return 0;
 	if (!rh_outgoing_empty(&device->outgoing))
@@ -182,6 +187,7 @@ static void settle(struct rh_device *device)
 	rh_watch_connection(device, wanted_of_connection(device));
 	rh_outbox_send(&device->session.outbox);
 	rh_watch_channel(device, true);
+	rh_watch_transfer(device, true);
 	rh_watch_listener(device, device->state == RH_DEVICE_IDLE &&
 					  device->pause == RH_PAUSE_OFF &&
 					  !device->timer_armed);
@@ -209,6 +215,10 @@ static void dispatch(struct rh_device *device, uint32_t data)
 		break;
 	case RH_SOURCE_CHANNEL:
 		channel_ready(device);
+		break;
+	case RH_SOURCE_TRANSFER:
+		rh_watch_transfer(device, false);
+		rh_continue_transfer(&device->session);
 		break;
 	case RH_SOURCE_INBAND_CALL:
 		rh_inband_ready(device, RH_INBAND_CALL, index);
@@ -352,7 +362,8 @@ static bool config_valid(const struct rh_device_config *config)
 	       (!config->max_queue_size ||
 		is_power_of_2(config->max_queue_size)) &&
 	       config->config_bytes <= RH_MAX_CONFIG &&
-	       (!config->config_bytes || ops->config_get);
+	       (!config->config_bytes || ops->config_get) &&
+	       !ops->state_save == !ops->state_load;
 }
 
 static int create_queues(struct rh_device *device)

@@ -52,6 +52,7 @@ int rh_session_state_init(struct rh_session_state *state,
 	rh_dirty_log_init(&state->log);
 	for (unsigned int i = 0; i < config->nr_queues; i++)
 		queues[i].log = &state->log;
+	rh_transfer_init(&state->transfer);
 	rh_outbox_init(&state->outbox, &state->session, queues, config, tag);
 	rh_postcopy_init(&state->postcopy);
 	state->can_postcopy = rh_postcopy_possible();
@@ -84,6 +85,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 	rh_dirty_log_reset(&state->log);
 	rh_outbox_reset(&state->outbox);
 	rh_postcopy_reset(&state->postcopy);
+	rh_transfer_reset(&state->transfer);
 	memset(&state->status, 0, sizeof(state->status));
 	state->session.features = 0;
 	state->session.protocol_features = 0;
@@ -93,6 +95,7 @@ void rh_session_state_deinit(struct rh_session_state *state)
 {
 	rh_outbox_reset(&state->outbox);
 	rh_dirty_log_reset(&state->log);
+	rh_transfer_reset(&state->transfer);
 	rh_map_put(state->map);
 	rh_map_put(state->empty);
 	state->map = NULL;
@@ -122,6 +125,8 @@ static uint64_t offered_protocol(const struct rh_session_state *state)
 
 	if (config->config_bytes)
 		bits |= PROTOCOL(CONFIG);
+	if (config->ops->state_save)
+		bits |= PROTOCOL(DEVICE_STATE);
 	if (state->can_postcopy)
 		bits |= PROTOCOL(PAGEFAULT);
 	if (config->ops->object_get || config->ops->object_found)
@@ -444,6 +449,8 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_REM_MEM_REG] = rem_mem_reg,
 	[VHOST_USER_SET_STATUS] = rh_handle_set_status,
 	[VHOST_USER_GET_STATUS] = rh_handle_get_status,
+	[VHOST_USER_SET_DEVICE_STATE_FD] = rh_handle_set_device_state_fd,
+	[VHOST_USER_CHECK_DEVICE_STATE] = rh_handle_check_device_state,
 	[VHOST_USER_GET_SHARED_OBJECT] = rh_handle_get_shared_object,
 };
 

@@ -20,6 +20,7 @@
 #include "lib/outbox.h"
 #include "lib/postcopy.h"
 #include "lib/queue.h"
+#include "lib/transfer.h"
 
 /* virtio 1.3, 2.1 */
 struct rh_status {
@@ -38,6 +39,8 @@ struct rh_session_state {
 	struct rh_outbox outbox;
 	struct rh_postcopy postcopy;
 	bool can_postcopy;		       /* fixed */
+	struct rh_transfer transfer;
+	struct log_limit limit; /* of what a front-end can repeat */
 	const struct rh_device_config *config; /* the device's */
 };
 
@@ -88,6 +91,9 @@ int rh_handle(struct rh_session_state *state, struct rh_incoming *incoming,
 bool rh_switches_log(const struct rh_session_state *state,
 		     const struct rh_incoming *incoming,
 		     const struct rh_queue *queue);
+
+/* Move on what is being saved or loaded. */
+void rh_continue_transfer(struct rh_session_state *state);
 
 /* Queues have broken, perhaps: the device status says so. */
 void rh_note_failures(struct rh_session_state *state);

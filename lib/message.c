@@ -218,6 +218,20 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.reply = RH_REPLY_DATA,
 		.needs_protocol = PROTOCOL(STATUS),
 	},
+	[VHOST_USER_SET_DEVICE_STATE_FD] = {
+		.name = "SET_DEVICE_STATE_FD",
+		PAYLOAD(sizeof(struct vhost_user_transfer)),
+		.min_fds = 1,
+		.max_fds = 1,
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(DEVICE_STATE),
+	},
+	[VHOST_USER_CHECK_DEVICE_STATE] = {
+		.name = "CHECK_DEVICE_STATE",
+		NO_PAYLOAD,
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(DEVICE_STATE),
+	},
 	[VHOST_USER_GET_SHARED_OBJECT] = {
 		.name = "GET_SHARED_OBJECT",
 		PAYLOAD(sizeof(struct vhost_user_shared)),

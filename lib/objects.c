@@ -34,9 +34,10 @@ static void end_message(struct rh_objects *objects,
 		config->ops->object_found(config->opaque, message->shared.uuid,
 					  fd);
 	else if (fd < 0)
-		rh_log(RH_LOG_WARNING, config->name,
-		       "front-end did not take note of a shared object: %s",
-		       strerror(-fd));
+		rh_log_limited(
+			&objects->limit, RH_LOG_WARNING, config->name,
+			"front-end did not take note of a shared object: %s",
+			strerror(-fd));
 }
 
 void rh_objects_reset(struct rh_objects *objects)

@@ -27,6 +27,7 @@ struct rh_objects {
 	struct rh_object_message waiting[RH_MAX_WAITING_OBJECTS];
 	unsigned int first;
 	unsigned int nr;
+	struct log_limit limit;
 	struct rh_object_message asked; /* that which is on its way */
 };
 

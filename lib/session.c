@@ -100,6 +100,14 @@ static void refuse_message(struct rh_device *device, const char *why)
 		rh_session_close(device, -EPROTO);
 }
 
+bool rh_session_awaits_transfer(const struct rh_device *device)
+{
+	return device->state == RH_DEVICE_QUIESCING &&
+	       device->incoming.header.request ==
+		       VHOST_USER_CHECK_DEVICE_STATE &&
+	       rh_transfer_busy(&device->session.transfer);
+}
+
 void rh_session_finish_message(struct rh_device *device)
 {
 	uint32_t request = device->incoming.header.request;
@@ -108,8 +116,9 @@ void rh_session_finish_message(struct rh_device *device)
 	const char *why;
 
 	device->state = RH_DEVICE_READING;
-	/* It may replace the channel's fd, which must not be watched then. */
+	/* It may replace these fds, which must not be watched then. */
 	rh_watch_channel(device, false);
+	rh_watch_transfer(device, false);
 	if (rh_handle(&device->session, &device->incoming, &answer, &why) < 0)
 		refuse_message(device, why);
 	else if (row->reply == RH_REPLY_DATA || answer.size)
@@ -158,9 +167,9 @@ static void begin_message(struct rh_device *device)
 		return;
 	}
 	quiesce_for_message(device);
-	if (rh_any_queue_stopping(device))
-		device->state = RH_DEVICE_QUIESCING;
-	else
+	device->state = RH_DEVICE_QUIESCING;
+	if (!rh_any_queue_stopping(device) &&
+	    !rh_session_awaits_transfer(device))
 		rh_session_finish_message(device);
 }
 
@@ -200,6 +209,7 @@ void rh_session_end(struct rh_device *device)
 	const struct rh_device_config *config = &device->config;
 
 	rh_watch_channel(device, false);
+	rh_watch_transfer(device, false);
 	rh_watch_connection(device, 0);
 	rh_watch_timer(device, 0);
 	rh_socket_close(&device->connection);

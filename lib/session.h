@@ -19,6 +19,9 @@ void rh_session_begin(struct rh_device *device, int fd);
  */
 bool rh_session_receive(struct rh_device *device);
 
+/* The message that is whole asks how a transfer of state ended that goes on. */
+bool rh_session_awaits_transfer(const struct rh_device *device);
+
 /* From now on the front-end has so long to send the rest of a message. */
 void rh_session_arm_timeout(struct rh_device *device);
 

@@ -164,6 +164,20 @@ int rh_socket_receive(int fd, struct rh_incoming *incoming,
 			     header_bytes + incoming->header.size);
 }
 
+ssize_t rh_socket_put(int fd, const void *data, size_t bytes)
+{
+	ssize_t done = send(fd, data, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return done < 0 ? -errno : done;
+}
+
+ssize_t rh_socket_get(int fd, void *data, size_t bytes)
+{
+	ssize_t done = recv(fd, data, bytes, MSG_DONTWAIT);
+
+	return done < 0 ? -errno : done;
+}
+
 void rh_outgoing_init(struct rh_outgoing *outgoing)
 {
 	outgoing->begin = 0;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/wire.h"
 
@@ -56,6 +57,13 @@ int rh_socket_receive(int fd, struct rh_incoming *incoming,
  * anything, and empty *fd. An empty one is accepted.
  */
 void rh_socket_close(int *fd);
+
+/*
+ * Plain bytes over any stream socket. Return how many, above 0, or -errno;
+ * rh_socket_get() returns 0 when the peer has closed its end.
+ */
+ssize_t rh_socket_put(int fd, const void *data, size_t bytes);
+ssize_t rh_socket_get(int fd, void *data, size_t bytes);
 
 /*
  * Bytes that wait for the peer to read. Bounded: a peer that asks and never

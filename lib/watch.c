@@ -111,6 +111,20 @@ void rh_watch_channel(struct rh_device *device, bool wanted)
 		rh_channel_close(channel);
 }
 
+/* A pipe or a socket: epoll_ctl(2) takes both. */
+void rh_watch_transfer(struct rh_device *device, bool wanted)
+{
+	struct rh_transfer *transfer = &device->session.transfer;
+
+	wanted = wanted && rh_transfer_busy(transfer);
+	if (wanted == transfer->watched)
+		return;
+	change(device, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, transfer->fd,
+	       transfer->state == RH_TRANSFER_SAVING ? EPOLLOUT : EPOLLIN,
+	       RH_SOURCE_TRANSFER);
+	transfer->watched = wanted;
+}
+
 int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,
 		    unsigned int index)
 {

@@ -20,6 +20,7 @@ enum rh_source {
 	RH_SOURCE_LISTENER,
 	RH_SOURCE_CONNECTION,
 	RH_SOURCE_CHANNEL,
+	RH_SOURCE_TRANSFER,
 	RH_SOURCE_INBAND_CALL, /* and the next: of a queue */
 	RH_SOURCE_INBAND_ERR,
 };
@@ -36,6 +37,9 @@ void rh_watch_deinit(struct rh_device *device);
 void rh_watch_connection(struct rh_device *device, uint32_t events);
 void rh_watch_listener(struct rh_device *device, bool wanted);
 void rh_watch_channel(struct rh_device *device, bool wanted);
+
+/* As long as a state is under way; out of the set while wanted is false. */
+void rh_watch_transfer(struct rh_device *device, bool wanted);
 
 /* fd: an eventfd of ours. Returns 0 or -errno. */
 int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,

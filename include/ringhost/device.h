@@ -31,10 +31,11 @@ extern "C" {
 
 struct rh_device;
 
-#define RH_MAX_QUEUES	  256	/* vhost-user names queues with 8 bits */
-#define RH_MAX_QUEUE_SIZE 32768 /* virtio 1.3, 2.7 */
-#define RH_MAX_CONFIG	  256	/* vhost-user, Virtio device config space */
-#define RH_UUID_BYTES	  16	/* of a shared object */
+#define RH_MAX_QUEUES	   256	 /* vhost-user names queues with 8 bits */
+#define RH_MAX_QUEUE_SIZE  32768 /* virtio 1.3, 2.7 */
+#define RH_MAX_CONFIG	   256	 /* vhost-user, Virtio device config space */
+#define RH_MAX_STATE_BYTES (64u << 20)
+#define RH_UUID_BYTES	   16 /* of a shared object */
 
 /*
  * What a device does. A member that is NULL takes its default.
@@ -112,6 +113,20 @@ struct rh_device_ops {
 	 */
 	void (*object_found)(void *opaque, const uint8_t uuid[RH_UUID_BYTES],
 			     int fd);
+
+	/*
+	 * The state that a device at another place needs to go on, besides
+	 * the rings; no ring is started. *data is from malloc(3), freed by the
+	 * library, NULL for no bytes. Returns 0 or -errno. vhost-user,
+	 * Migrating back-end state. Both or none; none: it is not offered.
+	 */
+	int (*state_save)(void *opaque, void **data, size_t *bytes);
+
+	/*
+	 * Take such a state over. It came from the front-end: trust nothing in
+	 * it. At most RH_MAX_STATE_BYTES. Returns 0 or -errno.
+	 */
+	int (*state_load)(void *opaque, const void *data, size_t bytes);
 };
 
 /*
