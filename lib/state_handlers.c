@@ -39,6 +39,17 @@ static int save(struct rh_session_state *state, int fd)
 	return error;
 }
 
+static int load(struct rh_session_state *state, int fd)
+{
+	struct rh_transfer *transfer = &state->transfer;
+	int error = rh_transfer_load(transfer, fd);
+
+	while (!error && rh_transfer_busy(transfer) &&
+	       transfer->kind == RH_TRANSFER_FILE)
+		rh_continue_transfer(state);
+	return error;
+}
+
 static int begin(struct rh_request *request)
 {
 	struct rh_session_state *state = request->state;
@@ -51,9 +62,8 @@ static int begin(struct rh_request *request)
 	if (!suspended(state))
 		return -EBUSY;
 	fd = rh_incoming_take_fd(request->incoming, 0);
-	return wanted.direction == DIRECTION_SAVE ?
-		       save(state, fd) :
-		       rh_transfer_load(&state->transfer, fd);
+	return wanted.direction == DIRECTION_SAVE ? save(state, fd) :
+						    load(state, fd);
 }
 
 /* A second one takes the place of the first. We use the front-end's file. */

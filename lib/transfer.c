@@ -5,7 +5,8 @@
  * The front-end may hold a duplicate of the file, and clear its O_NONBLOCK at
  * any moment. A socket has a flag for each call instead. A pipe has one for
  * splice(2) only, which moves bytes between two pipes: so they take the way
- * through a pipe of our own.
+ * through a pipe of our own. Files may be on slow or hostile file systems, but
+ * for those that can be sealed: they are in memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,11 +62,13 @@ static int begin(struct rh_transfer *transfer, int fd)
 	transfer->fd = fd;
 	if (fstat(fd, &file) < 0)
 		return -errno;
-	transfer->is_socket = S_ISSOCK(file.st_mode);
-	if (transfer->is_socket)
+	transfer->kind = S_ISSOCK(file.st_mode) ? RH_TRANSFER_SOCKET :
+			 S_ISFIFO(file.st_mode) ? RH_TRANSFER_PIPE :
+						  RH_TRANSFER_FILE;
+	if (transfer->kind == RH_TRANSFER_FILE)
+		return fcntl(fd, F_GET_SEALS) < 0 ? -EINVAL : 0;
+	if (transfer->kind == RH_TRANSFER_SOCKET)
 		return 0;
-	if (!S_ISFIFO(file.st_mode))
-		return -EINVAL;
 	return pipe2(transfer->relay, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
@@ -79,8 +82,10 @@ int rh_transfer_save(struct rh_transfer *transfer, int fd, void *data,
 	transfer->state = RH_TRANSFER_SAVING;
 	if (error)
 		rh_transfer_end(transfer, error);
-	else
+	do {
 		rh_transfer_step(transfer);
+	} while (rh_transfer_busy(transfer) &&
+		 transfer->kind == RH_TRANSFER_FILE);
 	return error;
 }
 
@@ -116,6 +121,11 @@ static ssize_t splice_quietly(int from, int to, size_t bytes)
 	return done;
 }
 
+static ssize_t result_of(ssize_t done)
+{
+	return done < 0 ? -errno : done;
+}
+
 /* Both move some bytes of data: above 0, or -errno; 0 is the end of input. */
 static ssize_t put_some(struct rh_transfer *transfer)
 {
@@ -123,12 +133,14 @@ static ssize_t put_some(struct rh_transfer *transfer)
 	size_t bytes = MIN(transfer->bytes - transfer->done, CHUNK_BYTES);
 	ssize_t done;
 
-	if (transfer->is_socket)
+	if (transfer->kind == RH_TRANSFER_SOCKET)
 		return rh_socket_put(transfer->fd, data, bytes);
+	if (transfer->kind == RH_TRANSFER_FILE)
+		return result_of(write(transfer->fd, data, bytes));
 	if (!transfer->relayed) {
-		done = write(transfer->relay[1], data, bytes);
+		done = result_of(write(transfer->relay[1], data, bytes));
 		if (done < 0)
-			return -errno;
+			return done;
 		transfer->relayed = (size_t)done;
 	}
 	done = splice_quietly(transfer->relay[0], transfer->fd,
@@ -143,8 +155,10 @@ static ssize_t get_some(struct rh_transfer *transfer)
 	uint8_t *data = transfer->data + transfer->done;
 	ssize_t done;
 
-	if (transfer->is_socket)
+	if (transfer->kind == RH_TRANSFER_SOCKET)
 		return rh_socket_get(transfer->fd, data, CHUNK_BYTES);
+	if (transfer->kind == RH_TRANSFER_FILE)
+		return result_of(read(transfer->fd, data, CHUNK_BYTES));
 	done = splice_quietly(transfer->fd, transfer->relay[1], CHUNK_BYTES);
 	if (done <= 0)
 		return done;

@@ -4,8 +4,9 @@
  *
  * The state is one block of bytes: it is taken from the device before the
  * first one leaves, and given to the device when the last one has come. In
- * between this room moves as much as the channel takes, a pipe or a stream
- * socket that the front-end has made; whatever it does to it, nothing blocks.
+ * between this room moves as much as the channel takes: a pipe or a stream
+ * socket that the front-end has made, or a file in memory, which takes all at
+ * once. Whatever the front-end does to it, nothing blocks.
  *
  * Control thread.
  */
@@ -25,11 +26,17 @@ enum rh_transfer_state {
 	RH_TRANSFER_ENDED, /* result says how */
 };
 
+enum rh_transfer_kind {
+	RH_TRANSFER_PIPE,
+	RH_TRANSFER_SOCKET,
+	RH_TRANSFER_FILE,
+};
+
 struct rh_transfer {
 	enum rh_transfer_state state;
 	int result; /* 0 or -errno */
 	int fd;	    /* the front-end's, while under way; else -1 */
-	bool is_socket;
+	enum rh_transfer_kind kind;
 	bool watched;	/* the device's to use */
 	int relay[2];	/* between a foreign pipe and us; -1: none */
 	size_t relayed; /* bytes in it */
@@ -51,7 +58,8 @@ static inline bool rh_transfer_busy(const struct rh_transfer *transfer)
 }
 
 /*
- * Begin. fd: taken, also after failure. data: as of state_save(); taken.
+ * Begin; with a file a state is saved at once, and one to be loaded has come:
+ * then step until it is not busy. fd: taken, also after failure. data: as of state_save(); taken.
  * Returns 0, or -errno: -EINVAL for a file that is no channel.
  */
 int rh_transfer_save(struct rh_transfer *transfer, int fd, void *data,

@@ -75,6 +75,22 @@ static void disconnected(void *opaque, int error)
 	export->nr_sessions_ended++;
 }
 
+/* The rings are all that moves; the cache mode begins as the options say. */
+static int state_save(void *opaque, void **data, size_t *bytes)
+{
+	(void)opaque;
+	*data = NULL;
+	*bytes = 0;
+	return 0;
+}
+
+static int state_load(void *opaque, const void *data, size_t bytes)
+{
+	(void)opaque;
+	(void)data;
+	return bytes ? -EINVAL : 0;
+}
+
 static const struct rh_device_ops device_ops = {
 	.queue_start = export_queue_start,
 	.queue_stop = export_queue_stop,
@@ -83,6 +99,8 @@ static const struct rh_device_ops device_ops = {
 	.features_set = features_set,
 	.reset = reset,
 	.disconnected = disconnected,
+	.state_save = state_save,
+	.state_load = state_load,
 };
 
 static int create_disk(struct export *export,

@@ -253,6 +253,37 @@ static void a_state_is_loaded_when_all_of_it_has_come(void **state)
 	}
 }
 
+/* As cloud-hypervisor does it: both ends at the same offset of a memfd */
+static void a_file_in_memory_is_a_channel_too(void **state)
+{
+	struct world world;
+	int fd;
+
+	(void)state;
+	state_bytes = BIG_BYTES;
+	create(&world);
+	fd = rh_memfd_create("state", 0);
+	assert_int_equal(transfer(&world, SAVE, 0, dup(fd)), OK_NO_FD);
+	assert_int_equal(check(&world), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(transfer(&world, LOAD, 0, dup(fd)), OK_NO_FD);
+	assert_int_equal(check(&world), 0);
+	assert_int_equal(nr_loads, 1);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	expect_state(fd);
+
+	/* too large, and not to be written */
+	assert_int_equal(ftruncate(fd, (off_t)RH_MAX_STATE_BYTES * 2), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(transfer(&world, LOAD, 0, dup(fd)), OK_NO_FD);
+	assert_int_equal(check(&world), 1);
+	assert_int_equal(nr_loads, 1);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_int_equal(transfer(&world, SAVE, 0, fd), OK_NO_FD);
+	assert_int_equal(check(&world), 1);
+	world_destroy(&world);
+}
+
 static void a_state_that_the_device_refuses_fails_the_check(void **state)
 {
 	struct world world;
@@ -330,8 +361,9 @@ static void odd_parameters_are_errors(void **state)
 			 FAIL_NO_FD);
 	assert_int_equal(transfer(&world, SAVE, 1, dup(fds[1])), FAIL_NO_FD);
 	assert_int_equal(nr_saves, 0);
-	/* neither a pipe nor a socket */
-	assert_int_equal(transfer(&world, SAVE, 0, dup(world.memory_fd)),
+	/* a file that need not be in memory, and what is no file at all */
+	assert_int_equal(transfer(&world, LOAD, 0,
+				  open("/proc/version", O_RDONLY | O_CLOEXEC)),
 			 FAIL_NO_FD);
 	assert_int_equal(transfer(&world, LOAD, 0, rh_eventfd_create()),
 			 FAIL_NO_FD);
@@ -471,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_large_state_is_saved_as_it_is_read),
 		cmocka_unit_test(an_empty_state_is_exchanged_too),
 		cmocka_unit_test(a_state_is_loaded_when_all_of_it_has_come),
+		cmocka_unit_test(a_file_in_memory_is_a_channel_too),
 		cmocka_unit_test(
 			a_state_that_the_device_refuses_fails_the_check),
 		cmocka_unit_test(only_a_suspended_device_transfers_its_state),
