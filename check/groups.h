@@ -23,6 +23,7 @@ extern const struct check_group group_config;
 extern const struct check_group group_memory;
 extern const struct check_group group_slots;
 extern const struct check_group group_states;
+extern const struct check_group group_status;
 extern const struct check_group group_split;
 extern const struct check_group group_chains;
 extern const struct check_group group_requests;

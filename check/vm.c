@@ -38,7 +38,8 @@ int vm_connect(struct vm *vm, const struct target *target,
 	return fe_session_negotiate(
 		&vm->session,
 		FE_USUAL_FEATURES & ~NOT_USUAL & ~options->refused_features,
-		FE_USUAL_PROTOCOL & ~options->refused_protocol);
+		(FE_USUAL_PROTOCOL & ~options->refused_protocol) |
+			options->more_protocol);
 }
 
 static int prepare_queue(struct vm *vm, unsigned int i, unsigned int depth,

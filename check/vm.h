@@ -28,6 +28,7 @@
 struct vm_options {
 	uint64_t refused_features; /* of those a VMM usually accepts */
 	uint64_t refused_protocol;
+	uint64_t more_protocol; /* than a VMM usually accepts */
 	unsigned int nr_queues; /* 0: 1; at most VM_MAX_QUEUES */
 	uint32_t queue_size;	/* 0: VM_QUEUE_SIZE */
 	unsigned int depth;	/* 0: VM_DEPTH */
