@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 
 import vm
 
@@ -306,6 +307,38 @@ def case_reboot(case, properties=''):
 
 def case_packed_reboot(case):
   case_reboot(case, ',packed=on')
+
+
+def case_pause(case):
+  """A VM that is paused again and again finds its disk as it left it. QEMU
+  stops the rings each time, and resets the device by its status."""
+  case.make_image()
+  path = case.socket + '.monitor'
+  nr_pauses = 0
+  done = threading.Event()
+
+  def pause():
+    nonlocal nr_pauses
+    try:
+      monitor = vm.Monitor(path)
+      while not done.wait(0.2):
+        monitor.command('stop')
+        monitor.command('cont')
+        nr_pauses += 1
+    except (OSError, vm.Failure):
+      pass  # the VM has come to its end
+
+  pauser = threading.Thread(target=pause, daemon=True)
+  with case.serve() as server:
+    command = case.machine('filesystem', queues=4, mebibytes=32)
+    command += vm.shared_memory(256) + vm.monitor(path)
+    command += vm.device('vhost-user-blk-pci', case.socket)
+    pauser.start()
+    case.follow(command, {})
+    done.set()
+    case.tap.note('%d pauses' % nr_pauses)
+    case.tap.check(nr_pauses >= 10, 'the VM is paused while it works')
+    case.end_server(server)
 
 
 def case_killed_vm(case):

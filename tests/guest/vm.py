@@ -138,6 +138,43 @@ def accepts(path):
   return True
 
 
+class Monitor:
+  """QEMU's monitor, for a machine that was given monitor(path)."""
+
+  PROMPT = b'(qemu) '
+
+  def __init__(self, path, seconds=20):
+    deadline = time.monotonic() + seconds
+    self._socket = socket.socket(socket.AF_UNIX)
+    self._socket.settimeout(seconds)
+    while True:
+      try:
+        self._socket.connect(path)
+        break
+      except OSError:
+        if time.monotonic() > deadline:
+          raise
+        time.sleep(0.01)
+    self._answer()
+
+  def _answer(self):
+    answer = b''
+    while not answer.endswith(self.PROMPT):
+      more = self._socket.recv(4096)
+      if not more:
+        raise Failure('the monitor has ended')
+      answer += more
+
+  def command(self, text):
+    """Returns when it is done."""
+    self._socket.sendall(text.encode() + b'\n')
+    self._answer()
+
+
+def monitor(path):
+  return ['-monitor', 'unix:%s,server=on,wait=off' % path]
+
+
 def has_kvm():
   return os.access('/dev/kvm', os.R_OK | os.W_OK)
 
