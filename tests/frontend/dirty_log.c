@@ -84,29 +84,50 @@ void fe_dirty_log_clear(struct fe_dirty_log *log)
 		fe_dirty_log_take(log, i);
 }
 
-/* Most answers come only where they were asked for; this one always. */
-int fe_session_set_log_range(struct fe_session *session, int fd, uint64_t bytes,
-			     uint64_t offset)
+static int send_log_range(struct fe_session *session, int fd,
+			  struct fe_wire_log log, bool need_reply,
+			  struct fe_message *reply)
 {
 	struct fe_message message;
 	int error;
 
 	fe_message_init(&message, FE_SET_LOG_BASE, sizeof(message.payload.log));
-	message.payload.log.size_bytes = bytes;
-	message.payload.log.mmap_offset = offset;
-	if (session->protocol & FE_PROTOCOL_REPLY_ACK)
+	message.payload.log = log;
+	if (need_reply)
 		message.flags |= FE_FLAG_NEED_REPLY;
 	error = fe_message_send(session->sock, &message, &fd, fd < 0 ? 0 : 1);
 	if (!error)
-		error = fe_message_receive(session->sock, &message,
+		error = fe_message_receive(session->sock, reply,
 					   session->timeout_msec, NULL, NULL);
+	if (!error && (reply->request != FE_SET_LOG_BASE ||
+		       reply->flags != (FE_FLAG_VERSION | FE_FLAG_REPLY)))
+		error = -EPROTO;
+	return error;
+}
+
+int fe_session_set_log_range(struct fe_session *session, int fd, uint64_t bytes,
+			     uint64_t offset)
+{
+	struct fe_message reply;
+
+	return send_log_range(session, fd,
+			      (struct fe_wire_log){ bytes, offset }, false,
+			      &reply);
+}
+
+int fe_session_ask_log_range(struct fe_session *session, int fd, uint64_t bytes,
+			     uint64_t offset)
+{
+	struct fe_message reply;
+	int error = send_log_range(session, fd,
+				   (struct fe_wire_log){ bytes, offset }, true,
+				   &reply);
+
 	if (error)
 		return error;
-	if (message.request != FE_SET_LOG_BASE ||
-	    message.flags != (FE_FLAG_VERSION | FE_FLAG_REPLY) ||
-	    (message.size && message.size != sizeof(message.payload.u64)))
+	if (reply.size != sizeof(reply.payload.u64))
 		return -EPROTO;
-	return message.size && message.payload.u64 ? -EREMOTEIO : 0;
+	return reply.payload.u64 ? -EREMOTEIO : 0;
 }
 
 int fe_session_set_log(struct fe_session *session,

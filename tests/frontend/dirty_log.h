@@ -48,11 +48,18 @@ uint8_t fe_dirty_log_take(struct fe_dirty_log *log, uint64_t i);
 /* Forget all bits. */
 void fe_dirty_log_clear(struct fe_dirty_log *log);
 
-/* Share bytes of fd, from offset on, as the log; an answer is due always. */
-int fe_session_set_log_range(struct fe_session *session, int fd, uint64_t bytes,
-			     uint64_t offset);
+/*
+ * Share bytes of fd, from offset on, as the log. An answer is due whether one
+ * was asked for or not, and nobody says what is in it: as VMMs do, the first
+ * two ask for none and look at none, so that only an end of the session is a
+ * refusal. The third asks for an acknowledgement. fd: -1 for none.
+ */
 int fe_session_set_log(struct fe_session *session,
 		       const struct fe_dirty_log *log);
+int fe_session_set_log_range(struct fe_session *session, int fd, uint64_t bytes,
+			     uint64_t offset);
+int fe_session_ask_log_range(struct fe_session *session, int fd, uint64_t bytes,
+			     uint64_t offset);
 
 int fe_session_set_log_fd(struct fe_session *session, int fd);
 
