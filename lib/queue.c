@@ -50,13 +50,20 @@ void rh_queue_fail(struct rh_queue *queue, const char *why)
 	rh_queue_break(queue, "%s", why);
 }
 
+/* Pushed, or rejected, but the driver does not have it back. */
+static bool waits_its_turn(const struct rh_queue *queue, uint16_t head)
+{
+	return unlikely(rh_order_is_kept(&queue->order)) &&
+	       rh_order_has(&queue->order, head);
+}
+
 /* Returns 0, or -errno with the queue broken. */
 static int take_chain(struct rh_queue *queue, uint16_t head,
 		      struct rh_chain_slot *slot)
 {
 	int error;
 
-	if (unlikely(slot->under_way))
+	if (unlikely(slot->under_way || waits_its_turn(queue, head)))
 		return rh_queue_break(queue, "head %u is available twice",
 				      head);
 	error = rh_ring_walk(&queue->ring, queue->map, head, slot);
@@ -77,6 +84,8 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	queue->nr_under_way++;
 	if (unlikely(queue->tracker))
 		rh_tracker_popped(queue->tracker, &slot->chain);
+	if (unlikely(rh_order_is_kept(&queue->order)))
+		rh_order_take(&queue->order, head);
 	return 0;
 }
 
@@ -130,11 +139,31 @@ static struct rh_chain_slot *end_chain(struct rh_queue *queue,
 	return slot;
 }
 
+/* To the ring, where the driver sees it after the next publish. */
+static void give(struct rh_queue *queue, const struct rh_chain_slot *slot,
+		 uint32_t written_bytes)
+{
+	rh_ring_give(&queue->ring, slot, written_bytes);
+}
+
+static void give_in_order(struct rh_queue *queue, uint16_t head,
+			  uint32_t written_bytes)
+{
+	rh_order_push(&queue->order, head, written_bytes);
+	while (rh_order_next(&queue->order, &head, &written_bytes))
+		give(queue, &queue->slots[head], written_bytes);
+}
+
 void rh_queue_push(struct rh_queue *queue, struct rh_chain *chain,
 		   uint32_t written_bytes)
 {
+	struct rh_chain_slot *slot = end_chain(queue, chain);
+
 	assert(written_bytes <= chain->writable_bytes);
-	rh_ring_give(&queue->ring, end_chain(queue, chain), written_bytes);
+	if (unlikely(rh_order_is_kept(&queue->order)))
+		give_in_order(queue, chain->index, written_bytes);
+	else
+		give(queue, slot, written_bytes);
 }
 
 void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,

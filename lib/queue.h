@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "lib/chain.h"
 #include "lib/memory.h"
+#include "lib/order.h"
 #include "lib/ring.h"
 #include "lib/tracker.h"
 
@@ -85,6 +86,7 @@ struct rh_queue {
 
 	/* Owner while running; control thread while stopped */
 	struct rh_ring ring;
+	struct rh_order order;	     /* kept with VIRTIO_F_IN_ORDER */
 	struct rh_map *map;	     /* a reference */
 	struct rh_chain_slot *slots; /* ring.size of them */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */

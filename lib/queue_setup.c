@@ -264,12 +264,15 @@ static int set_up_ring(struct rh_queue *queue, const struct rh_map *map,
 	if (error)
 		return error;
 	error = rh_ring_init(&queue->ring, features, queue->size, host);
+	if (!error && features & FEATURE_BIT(VIRTIO_F_IN_ORDER))
+		error = rh_order_init(&queue->order, queue->size);
 	if (!error)
 		error = allocate_slots(queue);
 	if (!error)
 		error = create_tracker(queue, map, features);
 	if (!error)
 		return 0;
+	rh_order_deinit(&queue->order);
 	release_slots(queue);
 	rh_ring_deinit(&queue->ring);
 	rh_queue_break(queue, "out of memory for %u slots", queue->size);
@@ -333,6 +336,7 @@ void rh_queue_finish(struct rh_queue *queue)
 	queue->unbegun = false;
 	if (queue->slots) {
 		release_slots(queue);
+		rh_order_deinit(&queue->order);
 		rh_ring_deinit(&queue->ring);
 		rh_map_put(queue->map);
 		queue->map = NULL;

@@ -90,15 +90,18 @@ RH_API int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret);
  *
  * written_bytes: how many bytes of the writable part the device has set,
  * counted from its beginning (virtio 1.3, 2.7.8.2); at most writable_bytes.
- * Order is free. A chain is pushed exactly once. Since 0.1.
+ * Order is free: where the driver wants its chains back in the order in which
+ * it gave them (VIRTIO_F_IN_ORDER), one that is pushed early waits for those
+ * before it. A chain is pushed exactly once. Since 0.1.
  */
 RH_API void rh_queue_push(struct rh_queue *queue, struct rh_chain *chain,
 			  uint32_t written_bytes);
 
 /*
  * Break the queue over a chain that cannot be answered, for instance since it
- * has no room for the answer. The driver never gets the chain back; it is
- * done with as if pushed.
+ * has no room for the answer. The driver never gets the chain back, nor, with
+ * VIRTIO_F_IN_ORDER, those that it gave later; for the device it is done with
+ * as if pushed.
  *
  * why: a clause for the log, as "the request has no status byte". Since 0.1.
  */
