@@ -84,6 +84,8 @@ int rh_ring_init(struct rh_ring *ring, uint64_t features, uint32_t size,
 		ring->split.used = parts[RH_RING_DEVICE];
 		ring->split.size = (uint16_t)size;
 		ring->split.event_idx = event_idx;
+		ring->split.notify_on_empty =
+			features & FEATURE_BIT(VIRTIO_F_NOTIFY_ON_EMPTY);
 		return 0;
 	}
 	ring->packed.desc = parts[RH_RING_DESC];

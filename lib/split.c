@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 
+#include "common/base.h"
 #include "lib/split.h"
 
 static uint16_t load_relaxed(const struct le16 *field)
@@ -166,7 +167,10 @@ bool rh_split_publish(struct rh_split *split)
 	 * clearing its flag) and looking at used->idx again.
 	 */
 	full_barrier();
-	return wants_notification(split, old, first);
+	if (wants_notification(split, old, first))
+		return true;
+	/* virtio 1.3, 6.3: whatever the driver has suppressed */
+	return unlikely(split->notify_on_empty) && !rh_split_pending(split);
 }
 
 void rh_split_suppress_kicks(struct rh_split *split)

@@ -21,8 +21,9 @@ struct rh_split {
 	struct virtq_desc *desc;
 	struct virtq_avail *avail;
 	struct virtq_used *used;
-	uint16_t size;	/* a power of two, at most 32768 */
-	bool event_idx; /* VIRTIO_F_RING_EVENT_IDX was accepted */
+	uint16_t size;	      /* a power of two, at most 32768 */
+	bool event_idx;	      /* VIRTIO_F_RING_EVENT_IDX was accepted */
+	bool notify_on_empty; /* VIRTIO_F_NOTIFY_ON_EMPTY, of old drivers */
 	bool kicks_suppressed;
 	bool has_published;   /* since the start */
 	uint16_t next_avail;  /* the first entry not taken yet */
@@ -37,8 +38,8 @@ uint64_t rh_split_avail_bytes(uint32_t size);
 uint64_t rh_split_used_bytes(uint32_t size);
 
 /*
- * Begin at this position of the available ring; pointers, size and event_idx
- * are set. The used position is read from the ring, once. Kicks are expected.
+ * Begin at this position of the available ring; pointers, size and what was
+ * accepted are set. The used position is read from the ring, once. Kicks are expected.
  */
 void rh_split_start(struct rh_split *split, uint16_t next_avail);
 
@@ -57,7 +58,10 @@ bool rh_split_pending(const struct rh_split *split);
 /* Write a used entry behind the last one, not visible yet. */
 void rh_split_give(struct rh_split *split, uint16_t head, uint32_t bytes);
 
-/* Make all given entries visible; true when the driver wants to know. */
+/*
+ * Make all given entries visible; true when the driver wants to know, be it
+ * of these or of the available ring's having run empty.
+ */
 bool rh_split_publish(struct rh_split *split);
 
 /* With an event index this is no store: the driver's next kick is far off. */

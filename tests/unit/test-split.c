@@ -446,6 +446,34 @@ static void an_entry_that_came_in_meanwhile_is_told(void **state)
 	}
 }
 
+/* virtio 1.3, 6.3: an old driver that wants to know when it may add again */
+static void an_empty_ring_is_told_whatever_is_suppressed(void **state)
+{
+	uint16_t head;
+
+	(void)state;
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		struct rh_split split = ring_at(4, event_idx, 0);
+
+		split.notify_on_empty = true;
+		publish(&split, 1); /* the first one, which always notifies */
+		split.avail->flags = le16_make(VIRTQ_AVAIL_F_NO_INTERRUPT);
+		set_used_event(&split, 1000);
+		for (unsigned int round = 0; round < 9; round++) {
+			make_available(&split, 0);
+			make_available(&split, 1);
+			assert_int_equal(rh_split_take(&split, &head), 1);
+			rh_split_give(&split, head, 0);
+			assert_false(rh_split_publish(&split));
+			assert_int_equal(rh_split_take(&split, &head), 1);
+			rh_split_give(&split, head, 0);
+			assert_true(rh_split_publish(&split));
+			assert_false(rh_split_publish(&split));
+		}
+		free_ring(&split);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +500,7 @@ int main(void)
 		cmocka_unit_test(
 			one_notification_where_the_driver_asked_for_one),
 		cmocka_unit_test(an_event_that_stays_comes_once_a_round),
+		cmocka_unit_test(an_empty_ring_is_told_whatever_is_suppressed),
 		cmocka_unit_test(suppression_sets_the_flag_once),
 		cmocka_unit_test(
 			suppression_with_event_idx_leaves_the_event_behind),
