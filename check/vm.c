@@ -10,7 +10,6 @@
 #include "common/base.h"
 
 #define MIB	    (1u << 20)
-#define NOT_USUAL   FE_BIT(24)	/* NOTIFY_ON_EMPTY, which adds notifications */
 #define SLOT_EXTRAS (32u << 10) /* a request's header, status and table */
 
 static const struct vm_options usual;
@@ -36,8 +35,7 @@ int vm_connect(struct vm *vm, const struct target *target,
 	if (!options)
 		options = &usual;
 	return fe_session_negotiate(
-		&vm->session,
-		FE_USUAL_FEATURES & ~NOT_USUAL & ~options->refused_features,
+		&vm->session, FE_USUAL_FEATURES & ~options->refused_features,
 		(FE_USUAL_PROTOCOL & ~options->refused_protocol) |
 			options->more_protocol);
 }

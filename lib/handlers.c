@@ -20,7 +20,9 @@
 	(FEATURE_BIT(VIRTIO_F_RING_INDIRECT_DESC) |                            \
 	 FEATURE_BIT(VIRTIO_F_RING_EVENT_IDX) |                                \
 	 FEATURE_BIT(VIRTIO_F_VERSION_1) | FEATURE_BIT(VIRTIO_F_RING_PACKED) | \
-	 OF_TRANSPORT)
+	 FEATURE_BIT(VIRTIO_F_IN_ORDER) | FEATURE_BIT(VIRTIO_F_RING_RESET) |   \
+	 FEATURE_BIT(VIRTIO_F_NOTIFICATION_DATA) |                             \
+	 FEATURE_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | OF_TRANSPORT)
 
 /* The device is not told of these. */
 #define OF_TRANSPORT                                                           \

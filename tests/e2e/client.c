@@ -47,11 +47,12 @@ bool client_rings_are_packed(void)
 int client_connect(struct client *client, const struct server *server,
 		   const struct client_options *options)
 {
-	uint64_t features = FE_USUAL_FEATURES;
+	uint64_t features;
 	int error;
 
 	if (!options)
 		options = &usual;
+	features = FE_USUAL_FEATURES | options->unusual_features;
 	if (client_rings_are_packed() || options->packed)
 		features |= FE_FEATURE_PACKED;
 	memset(client, 0, sizeof(*client));

@@ -31,13 +31,14 @@
 struct client_options {
 	uint64_t refused_features; /* of those a VMM usually accepts */
 	uint64_t refused_protocol;
-	uint64_t more_protocol; /* than a VMM usually accepts */
-	bool packed;		/* accept packed rings whatever RINGS says */
-	unsigned int nr_queues; /* 0: 1; at most CLIENT_MAX_QUEUES */
-	uint32_t queue_size;	/* 0: CLIENT_QUEUE_SIZE */
-	unsigned int depth;	/* 0: CLIENT_DEPTH */
-	uint32_t data_bytes;	/* 0: CLIENT_DATA_BYTES */
-	uint64_t memory_bytes;	/* 0: CLIENT_MEMORY_BYTES */
+	uint64_t unusual_features; /* to accept, though few VMMs do */
+	uint64_t more_protocol;	   /* than a VMM usually accepts */
+	bool packed;		   /* accept packed rings whatever RINGS says */
+	unsigned int nr_queues;	   /* 0: 1; at most CLIENT_MAX_QUEUES */
+	uint32_t queue_size;	   /* 0: CLIENT_QUEUE_SIZE */
+	unsigned int depth;	   /* 0: CLIENT_DEPTH */
+	uint32_t data_bytes;	   /* 0: CLIENT_DATA_BYTES */
+	uint64_t memory_bytes;	   /* 0: CLIENT_MEMORY_BYTES */
 };
 
 struct client {

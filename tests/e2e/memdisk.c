@@ -120,7 +120,7 @@ static void answer(struct memdisk *disk, struct rh_queue *queue,
 	if (chain->nr_writable)
 		last = &chain->writable[chain->nr_writable - 1];
 	if (!last || !last->iov_base) {
-		rh_queue_push(queue, chain, 0);
+		rh_queue_reject(queue, chain, "it has no status byte");
 		return;
 	}
 	if (!chain->error &&

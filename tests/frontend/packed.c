@@ -163,6 +163,7 @@ int fe_packed_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 		.token = token,
 		.nr_desc = (uint16_t)(buffers->table ? 1 : nr),
 		.last = id,
+		.turn = vring->next_turn,
 	};
 	int error;
 
@@ -183,6 +184,7 @@ int fe_packed_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 		after(vring, vring->packed.next_avail, chain.nr_desc);
 	vring->free_head = vring->own_next[id];
 	vring->nr_free -= chain.nr_desc;
+	vring->next_turn++;
 	vring->chains[id] = chain;
 	return id;
 }
@@ -251,7 +253,8 @@ int fe_packed_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
 		return -EPROTO;
 	chain = &vring->chains[id];
 	if (bytes > chain->writable_bytes ||
-	    !bytes != !(load16(&desc->flags) & VRING_DESC_F_WRITE))
+	    !bytes != !(load16(&desc->flags) & VRING_DESC_F_WRITE) ||
+	    (vring->in_order && chain->turn != vring->used_turn))
 		return -EPROTO;
 	*token = chain->token;
 	*used_bytes = bytes;
@@ -259,6 +262,7 @@ int fe_packed_take(struct fe_vring *vring, void **token, uint32_t *used_bytes)
 	vring->own_next[id] = vring->free_head;
 	vring->free_head = id;
 	vring->nr_free += chain->nr_desc;
+	vring->used_turn++;
 	packed->next_used = after(vring, packed->next_used, chain->nr_desc);
 	return 1;
 }

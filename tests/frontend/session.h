@@ -49,9 +49,12 @@ void fe_session_deinit(struct fe_session *session);
 int fe_session_negotiate(struct fe_session *session, uint64_t features,
 			 uint64_t protocol);
 
-/* What a modern VMM accepts; few accept FE_FEATURE_PACKED. */
-#define FE_USUAL_FEATURES                                                      \
-	(~(FE_FEATURE_LOG_ALL | FE_BIT(33) | FE_FEATURE_PACKED))
+/* What few VMMs accept, though it is offered, and what is for old drivers */
+#define FE_UNUSUAL_FEATURES                                                    \
+	(FE_FEATURE_LOG_ALL | FE_FEATURE_PLATFORM | FE_FEATURE_PACKED |        \
+	 FE_FEATURE_IN_ORDER | FE_FEATURE_NOTIFICATION_DATA |                  \
+	 FE_FEATURE_RING_RESET | FE_FEATURE_NOTIFY_ON_EMPTY)
+#define FE_USUAL_FEATURES (~FE_UNUSUAL_FEATURES)
 #define FE_USUAL_PROTOCOL                                                      \
 	(FE_PROTOCOL_MQ | FE_PROTOCOL_REPLY_ACK | FE_PROTOCOL_CONFIG |         \
 	 FE_PROTOCOL_RESET_DEVICE | FE_PROTOCOL_MEM_SLOTS |                    \

@@ -76,6 +76,7 @@ int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
 		.size = size,
 		.is_packed = features & FE_FEATURE_PACKED,
 		.event_idx = features & FE_FEATURE_EVENT_IDX,
+		.in_order = features & FE_FEATURE_IN_ORDER,
 		.kick_fd = -1,
 		.call_fd = -1,
 		.err_fd = -1,
@@ -126,7 +127,10 @@ void fe_vring_reset(struct fe_vring *vring)
 	for (uint32_t i = 0; i < vring->size; i++)
 		vring->own_next[i] = (uint16_t)(i + 1);
 	vring->free_head = 0;
+	vring->free_tail = (uint16_t)(vring->size - 1);
 	vring->nr_free = (uint16_t)vring->size;
+	vring->next_turn = 0;
+	vring->used_turn = 0;
 	vring->next_avail = 0;
 	vring->published = 0;
 	vring->next_used = 0;
@@ -192,6 +196,7 @@ int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 		.token = token,
 		.nr_desc = (uint16_t)(buffers->table ? 1 : nr),
 		.last = head,
+		.turn = vring->next_turn,
 	};
 	int error;
 
@@ -217,6 +222,7 @@ int fe_vring_add(struct fe_vring *vring, const struct fe_buffers *buffers,
 	}
 	vring->free_head = vring->own_next[chain.last];
 	vring->nr_free -= chain.nr_desc;
+	vring->next_turn++;
 	vring->chains[head] = chain;
 	fe_vring_add_head(vring, head);
 	return head;
@@ -274,6 +280,25 @@ bool fe_vring_has_used(const struct fe_vring *vring)
 	return load16(&vring->used->idx) != vring->next_used;
 }
 
+/*
+ * Who gets chains back in order must use descriptors in the order of the
+ * table (virtio 1.3, 2.7.5): first freed, first used.
+ */
+static void free_chain(struct fe_vring *vring, uint16_t head,
+		       const struct fe_chain *chain)
+{
+	if (!vring->in_order) {
+		vring->own_next[chain->last] = vring->free_head;
+		vring->free_head = head;
+	} else if (vring->nr_free) {
+		vring->own_next[vring->free_tail] = head;
+	} else {
+		vring->free_head = head;
+	}
+	vring->free_tail = chain->last;
+	vring->nr_free += chain->nr_desc;
+}
+
 static int take_split(struct fe_vring *vring, void **token,
 		      uint32_t *used_bytes)
 {
@@ -293,14 +318,14 @@ static int take_split(struct fe_vring *vring, void **token,
 	if (head >= vring->size || !vring->chains[head].token)
 		return -EPROTO;
 	chain = &vring->chains[head];
-	if (bytes > chain->writable_bytes)
+	if (bytes > chain->writable_bytes ||
+	    (vring->in_order && chain->turn != vring->used_turn))
 		return -EPROTO;
 	*token = chain->token;
 	*used_bytes = bytes;
 	chain->token = NULL;
-	vring->own_next[chain->last] = vring->free_head;
-	vring->free_head = (uint16_t)head;
-	vring->nr_free += chain->nr_desc;
+	free_chain(vring, (uint16_t)head, chain);
+	vring->used_turn++;
 	vring->next_used++;
 	return 1;
 }

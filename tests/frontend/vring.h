@@ -5,7 +5,8 @@
  *
  * The usual way: add buffers, publish, kick, then take used entries. What the
  * device writes is checked: an entry for a chain that is not under way, or
- * one that claims more bytes than the chain had room for, is -EPROTO. The
+ * one that claims more bytes than the chain had room for, or comes before its
+ * turn where IN_ORDER was accepted, is -EPROTO. The
  * raw way, for rings that no driver should make: all members may be read and
  * written, and the ring itself lies in guest memory: a split one at desc,
  * avail and used, a packed one at packed.desc, .driver and .device.
@@ -42,14 +43,14 @@ struct fe_chain {
 	uint64_t writable_bytes;
 	uint16_t nr_desc;
 	uint16_t last;
+	uint16_t turn; /* counts the chains that were added */
 };
 
 struct fe_vring {
 	struct fe_memory *memory; /* not owned */
 	uint32_t index;
 	uint32_t size;
-	bool is_packed;
-	bool event_idx;
+	bool is_packed, event_idx, in_order;
 
 	uint64_t desc_addr; /* guest addresses of the three parts */
 	uint64_t avail_addr;
@@ -67,7 +68,9 @@ struct fe_vring {
 	uint16_t published;  /* avail->idx as the device sees it */
 	uint16_t next_used;  /* the first used entry not taken */
 	uint16_t free_head; /* a list through own_next; of a packed ring, ids */
+	uint16_t free_tail; /* its end, where IN_ORDER was accepted */
 	uint16_t nr_free;   /* descriptors */
+	uint16_t next_turn, used_turn; /* of the next chain added, and used */
 	uint16_t *own_next;
 	struct fe_chain *chains;
 };
@@ -81,10 +84,7 @@ int fe_vring_init(struct fe_vring *vring, struct fe_memory *memory,
 		  unsigned int region, uint32_t size, uint64_t features);
 void fe_vring_deinit(struct fe_vring *vring);
 
-/*
- * An empty ring again, as after a reset: indices, flags and the free list;
- * chains under way are forgotten.
- */
+/* An empty ring again, as after a reset; chains under way are forgotten. */
 void fe_vring_reset(struct fe_vring *vring);
 
 /*
