@@ -358,6 +358,24 @@ static void memory_beyond_its_file_does_no_harm(struct check *check)
 	check_harmless(check, error, "a ring behind the end of the file");
 }
 
+/* A request fails, or the session ends; the next one is served as ever. */
+static void memory_whose_file_shrinks_does_no_harm(struct check *check)
+{
+	struct vm *vm = check_open(check, &with_table);
+	struct fe_vring *vring = &vm->vrings[0];
+	int error;
+
+	check_read(check, vm, 0);
+	check_add_read(check, vm, 0);
+	fe_vring_publish(vring);
+	/* from here on nobody may touch it, on this side neither */
+	if (ftruncate(vm->memory.regions[0].fd, 0) < 0)
+		check_done(check, -errno, "shrink the memory of this side");
+	fe_vring_kick(vring);
+	error = fe_session_sync(&vm->session);
+	check_harmless(check, error, "memory whose file was shrunk to nothing");
+}
+
 static void overlapping_regions_do_no_harm(struct check *check)
 {
 	struct vm *vm = check_prepare(check, &with_table);
@@ -460,6 +478,12 @@ static const struct check_case cases[] = {
 	  .promise = "a region that is larger than its file is refused, or a "
 		     "ring there does no harm",
 	  .run = memory_beyond_its_file_does_no_harm,
+	  .flags = CHECK_HOSTILE },
+	{ .name = "memory-whose-file-shrinks-does-no-harm",
+	  .section = "vhost-user: Memory access",
+	  .promise = "a front-end that shrinks its memory under a running ring "
+		     "hurts its own session only",
+	  .run = memory_whose_file_shrinks_does_no_harm,
 	  .flags = CHECK_HOSTILE },
 	{ .name = "overlapping-regions-do-no-harm",
 	  .section = "vhost-user: Memory access",

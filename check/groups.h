@@ -26,6 +26,8 @@ extern const struct check_group group_states;
 extern const struct check_group group_status;
 extern const struct check_group group_split;
 extern const struct check_group group_chains;
+extern const struct check_group group_packed;
+extern const struct check_group group_packed_chains;
 extern const struct check_group group_requests;
 extern const struct check_group group_framing;
 extern const struct check_group group_ranges;

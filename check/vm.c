@@ -35,7 +35,9 @@ int vm_connect(struct vm *vm, const struct target *target,
 	if (!options)
 		options = &usual;
 	return fe_session_negotiate(
-		&vm->session, FE_USUAL_FEATURES & ~options->refused_features,
+		&vm->session,
+		(FE_USUAL_FEATURES | options->unusual_features) &
+			~options->refused_features,
 		(FE_USUAL_PROTOCOL & ~options->refused_protocol) |
 			options->more_protocol);
 }
@@ -84,13 +86,22 @@ int vm_prepare(struct vm *vm, const struct target *target,
 	return ret;
 }
 
+/* Both places at entry 0, in their first round */
+#define FIRST_PACKED_BASE 0x80008000
+
+/* Of a new ring, also when the driver has added to it already. */
+static uint32_t first_base(const struct fe_vring *vring)
+{
+	return vring->is_packed ? FIRST_PACKED_BASE : 0;
+}
+
 int vm_start(struct vm *vm)
 {
 	int error = fe_session_set_memory(&vm->session, &vm->memory);
 
 	for (unsigned int i = 0; i < vm->nr_queues && !error; i++)
 		error = fe_session_start_vring(&vm->session, &vm->vrings[i], i,
-					       0);
+					       first_base(&vm->vrings[i]));
 	return error;
 }
 

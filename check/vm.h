@@ -28,11 +28,12 @@
 struct vm_options {
 	uint64_t refused_features; /* of those a VMM usually accepts */
 	uint64_t refused_protocol;
-	uint64_t more_protocol; /* than a VMM usually accepts */
-	unsigned int nr_queues; /* 0: 1; at most VM_MAX_QUEUES */
-	uint32_t queue_size;	/* 0: VM_QUEUE_SIZE */
-	unsigned int depth;	/* 0: VM_DEPTH */
-	uint32_t data_bytes;	/* 0: room for two blocks, and for 64 KiB */
+	uint64_t unusual_features; /* to accept, though few VMMs do */
+	uint64_t more_protocol;	   /* the same */
+	unsigned int nr_queues;	   /* 0: 1; at most VM_MAX_QUEUES */
+	uint32_t queue_size;	   /* 0: VM_QUEUE_SIZE */
+	unsigned int depth;	   /* 0: VM_DEPTH */
+	uint32_t data_bytes;	   /* 0: room for two blocks, and for 64 KiB */
 };
 
 struct vm {
