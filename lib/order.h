@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * order - chains go back in the order in which they came (virtio 1.3, 2.7.9
- * and 2.8.9)
+ * and 2.8.8)
  *
  * With VIRTIO_F_IN_ORDER a used entry says that its chain and all those before
  * it are done. A device is free to push in any order: what it pushed early

@@ -100,7 +100,7 @@ static void open_with(struct client *client, const struct server *server,
 	assert_int_equal(client->session.features & features, features);
 }
 
-/* virtio 1.3, 2.7.9 and 2.8.9; what is out of order fails the load */
+/* virtio 1.3, 2.7.9 and 2.8.8; what is out of order fails the load */
 static void chains_come_back_in_order(void **state)
 {
 	struct client client;
