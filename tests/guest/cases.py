@@ -116,12 +116,40 @@ def case_two_queues(case):
   file_system(case, properties=',num-queues=2', queues=2)
 
 
-PACKED = 34  # the feature bit VIRTIO_F_RING_PACKED
+# Feature bits, VIRTIO_F_RING_...
+INDIRECT_DESC = 28
+EVENT_IDX = 29
+PACKED = 34
+RESET = 40
 
 
 def case_packed(case):
   case.make_image()
   file_system(case, properties=',packed=on', feature=PACKED)
+
+
+def case_packed_one_queue(case):
+  case.make_image()
+  file_system(case, properties=',packed=on,num-queues=1', queues=1,
+              feature=PACKED)
+
+
+def case_packed_no_indirect(case):
+  case.make_image()
+  file_system(case, properties=',packed=on,indirect_desc=off',
+              feature=PACKED, no_feature=INDIRECT_DESC)
+
+
+def case_packed_no_event_idx(case):
+  case.make_image()
+  file_system(case, properties=',packed=on,event_idx=off', feature=PACKED,
+              no_feature=EVENT_IDX)
+
+
+def case_ring_reset(case):
+  """QEMU offers the bit by itself, so most guests accept it."""
+  case.make_image()
+  file_system(case, feature=RESET)
 
 
 def case_one_queue(case):

@@ -6,6 +6,7 @@
 #   depth        requests that a queue must hold (optional)
 #   block_bytes  the logical block size that the guest must find (optional)
 #   feature      a feature bit that the driver must have accepted (optional)
+#   no_feature   one that it must not have accepted (optional)
 #   mebibytes    data to write
 
 write_files()
@@ -46,6 +47,9 @@ equal "the disk has $queues queues" "$queues" "$(nr_queues)"
 [ -z "$feature" ] ||
 	equal "feature bit $feature was accepted" 1 \
 		"$(cut -c$((feature + 1)) $queue/../device/features)"
+[ -z "$no_feature" ] ||
+	equal "feature bit $no_feature was not accepted" 0 \
+		"$(cut -c$((no_feature + 1)) $queue/../device/features)"
 
 check "mke2fs formats the disk" /sbin/mke2fs -q -F -t ext4 $disk || return
 check "the file system mounts" mount -t ext4 $disk $dir || return
