@@ -86,13 +86,10 @@ int vm_prepare(struct vm *vm, const struct target *target,
 	return ret;
 }
 
-/* Both places at entry 0, in their first round */
-#define FIRST_PACKED_BASE 0x80008000
-
 /* Of a new ring, also when the driver has added to it already. */
 static uint32_t first_base(const struct fe_vring *vring)
 {
-	return vring->is_packed ? FIRST_PACKED_BASE : 0;
+	return vring->is_packed ? FE_PACKED_FIRST_BASE : 0;
 }
 
 int vm_start(struct vm *vm)

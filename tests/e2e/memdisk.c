@@ -4,8 +4,8 @@
  *
  * One thread, rh_poll, a disk in memory as large as the image that is named;
  * the image itself is left alone. It takes as much of ringhost's command line
- * as the tests use: --socket-path=PATH or --fd=N, then the image. It is made
- * of the public headers alone.
+ * as the tests use: --socket-path=PATH or --fd=N, --queue-size=N, then the
+ * image. It is made of the public headers alone.
  */
 #include <endian.h>
 #include <errno.h>
@@ -27,6 +27,7 @@ struct memdisk {
 	struct rh_poll *poll;
 	uint8_t *bytes;
 	size_t nr_bytes;
+	unsigned int queue_size;
 	uint8_t wce;
 };
 
@@ -243,6 +244,7 @@ static int run(struct memdisk *disk, const char *option)
 			    BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_MQ) |
 			    BIT(VIRTIO_BLK_F_CONFIG_WCE),
 		.nr_queues = NR_QUEUES,
+		.max_queue_size = disk->queue_size,
 		.config_bytes =
 			offsetof(struct virtio_blk_config, max_discard_sectors),
 		.flags = RH_DEVICE_BAD_CHAINS,
@@ -266,6 +268,17 @@ static int run(struct memdisk *disk, const char *option)
 	return error;
 }
 
+/* 0, which is the usual one, unless an option says so. */
+static unsigned int queue_size(int nr_options, char **options)
+{
+	static const char name[] = "--queue-size=";
+
+	for (int i = 0; i < nr_options; i++)
+		if (!strncmp(options[i], name, strlen(name)))
+			return (unsigned int)atoi(options[i] + strlen(name));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -283,6 +296,7 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	disk.nr_bytes = (size_t)stat_buffer.st_size;
+	disk.queue_size = queue_size(argc - 2, argv + 1);
 	disk.bytes = calloc(1, disk.nr_bytes);
 	if (!disk.bytes)
 		return 1;

@@ -95,9 +95,8 @@ int ring_wait(struct ring *ring)
 	return fe_blk_result(ring->request);
 }
 
-int ring_is_broken(struct ring *ring)
+int ring_is_broken(struct client *client)
 {
-	struct client *client = &ring->client;
 	struct fe_vring *vring = &client->vrings[0];
 	uint32_t base;
 	int64_t count = fe_eventfd_wait(vring->err_fd, WAIT_MSEC);
@@ -116,6 +115,7 @@ int ring_is_broken(struct ring *ring)
 	if (error)
 		return error;
 	fe_vring_reset(vring);
-	error = fe_session_start_vring(&client->session, vring, 0, 0);
+	error = fe_session_start_vring(&client->session, vring, 0,
+				       fe_vring_base(vring));
 	return error ? error : client_check_io(client, 0, 2);
 }

@@ -47,9 +47,9 @@ void ring_push(struct ring *ring, uint16_t head);
 int ring_wait(struct ring *ring);
 
 /*
- * Returns 0 when the error fd was signalled once, queue 1 goes on, and queue
- * 0 works again when it is set up anew; else -errno.
+ * Returns 0 when the error fd of queue 0 was signalled once, queue 1 goes on,
+ * and queue 0 works again when it is set up anew; else -errno.
  */
-int ring_is_broken(struct ring *ring);
+int ring_is_broken(struct client *client);
 
 #endif

@@ -376,7 +376,7 @@ static void a_header_too_short_is_an_error(void **state)
 static void push_broken(struct ring *ring, const char *what)
 {
 	ring_push(ring, 0);
-	probe_expect(what, 0, ring_is_broken(ring), 0);
+	probe_expect(what, 0, ring_is_broken(&ring->client), 0);
 	ring_close(ring);
 }
 

@@ -21,7 +21,7 @@
 
 static void expect_broken(struct ring *ring, const char *what, uint64_t detail)
 {
-	probe_expect(what, detail, ring_is_broken(ring), 0);
+	probe_expect(what, detail, ring_is_broken(&ring->client), 0);
 	ring_close(ring);
 }
 

@@ -34,6 +34,9 @@ struct fe_packed {
 	uint16_t first_flags; /* what publishes them */
 };
 
+/* Both places at entry 0, in their first round: that of a new ring */
+#define FE_PACKED_FIRST_BASE 0x80008000u
+
 int fe_packed_lay_out(struct fe_vring *vring, unsigned int region);
 void fe_packed_reset(struct fe_vring *vring);
 int fe_packed_add(struct fe_vring *vring, const struct fe_buffers *buffers,
