@@ -98,5 +98,10 @@ void rh_postcopy_answer_region(struct rh_request *request,
 
 /* Make map, which is taken, the memory of the session. */
 void rh_replace_map(struct rh_session_state *state, struct rh_map *map);
+int rh_handle_get_inflight_fd(struct rh_request *request);
+int rh_handle_set_inflight_fd(struct rh_request *request);
+
+/* The driver begins anew: no request of before is to come back. */
+void rh_forget_inflight(struct rh_session_state *state);
 
 #endif

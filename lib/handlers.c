@@ -33,7 +33,7 @@
 	(PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |            \
 	 PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |                      \
 	 PROTOCOL(INBAND_NOTIFICATIONS) | PROTOCOL(CONFIGURE_MEM_SLOTS) |      \
-	 PROTOCOL(STATUS))
+	 PROTOCOL(STATUS) | PROTOCOL(INFLIGHT_SHMFD))
 
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */
 #define ODD_CONFIG_BASE 0x100
@@ -52,8 +52,10 @@ int rh_session_state_init(struct rh_session_state *state,
 	state->queues = queues;
 	state->session.nr_queues = config->nr_queues;
 	rh_dirty_log_init(&state->log);
-	for (unsigned int i = 0; i < config->nr_queues; i++)
+	for (unsigned int i = 0; i < config->nr_queues; i++) {
 		queues[i].log = &state->log;
+		queues[i].inflight = &state->inflight;
+	}
 	rh_transfer_init(&state->transfer);
 	rh_outbox_init(&state->outbox, &state->session, queues, config, tag);
 	rh_postcopy_init(&state->postcopy);
@@ -89,6 +91,7 @@ void rh_session_state_reset(struct rh_session_state *state)
 	rh_postcopy_reset(&state->postcopy);
 	rh_transfer_reset(&state->transfer);
 	memset(&state->status, 0, sizeof(state->status));
+	rh_inflight_drop(&state->inflight);
 	state->session.features = 0;
 	state->session.protocol_features = 0;
 }
@@ -98,6 +101,7 @@ void rh_session_state_deinit(struct rh_session_state *state)
 	rh_outbox_reset(&state->outbox);
 	rh_dirty_log_reset(&state->log);
 	rh_transfer_reset(&state->transfer);
+	rh_inflight_drop(&state->inflight);
 	rh_map_put(state->map);
 	rh_map_put(state->empty);
 	state->map = NULL;
@@ -106,7 +110,8 @@ void rh_session_state_deinit(struct rh_session_state *state)
 
 bool rh_session_state_lost(const struct rh_session_state *state)
 {
-	return rh_map_lost(state->map) || rh_range_lost(&state->log.bitmap);
+	return rh_map_lost(state->map) || rh_range_lost(&state->log.bitmap) ||
+	       rh_range_lost(&state->inflight.range);
 }
 
 static void answer_u64(struct rh_request *request, uint64_t value)
@@ -191,6 +196,8 @@ static int set_features(struct rh_request *request)
 		return features == old_features ?
 			       0 :
 			       refuse_features(request, features);
+	if (state->inflight.has_run && features != old_features)
+		rh_forget_inflight(state);
 	state->session.features = features;
 	set_initial_enable(state, old_features);
 	if (ops->features_set)
@@ -444,6 +451,8 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_POSTCOPY_ADVISE] = rh_handle_postcopy_advise,
 	[VHOST_USER_POSTCOPY_LISTEN] = rh_handle_postcopy_listen,
 	[VHOST_USER_POSTCOPY_END] = rh_handle_postcopy_end,
+	[VHOST_USER_GET_INFLIGHT_FD] = rh_handle_get_inflight_fd,
+	[VHOST_USER_SET_INFLIGHT_FD] = rh_handle_set_inflight_fd,
 	[VHOST_USER_RESET_DEVICE] = rh_handle_reset_device,
 	[VHOST_USER_VRING_KICK] = rh_handle_vring_kick,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = get_max_mem_slots,

@@ -15,6 +15,7 @@
 #include <ringhost/device.h>
 
 #include "lib/dirty.h"
+#include "lib/inflight.h"
 #include "lib/memory.h"
 #include "lib/message.h"
 #include "lib/outbox.h"
@@ -36,9 +37,10 @@ struct rh_session_state {
 	struct rh_map *empty;	 /* a reference; what map is between sessions */
 	struct rh_queue *queues; /* session.nr_queues of them; the device's */
 	struct rh_dirty_log log;
+	struct rh_inflight inflight;
 	struct rh_outbox outbox;
 	struct rh_postcopy postcopy;
-	bool can_postcopy;		       /* fixed */
+	bool can_postcopy; /* fixed */
 	struct rh_transfer transfer;
 	struct log_limit limit; /* of what a front-end can repeat */
 	const struct rh_device_config *config; /* the device's */
@@ -71,6 +73,7 @@ struct rh_answer {
 		struct vhost_user_memory table;
 		struct vhost_user_single_region single;
 		struct vhost_user_shared shared;
+		struct vhost_user_inflight inflight;
 	};
 };
 

@@ -18,8 +18,11 @@
 #define CONFIG_HEAD	  offsetof(struct vhost_user_config, region)
 #define MEMORY_HEAD	  offsetof(struct vhost_user_memory, regions)
 
-#define NO_PAYLOAD	  .min_bytes = 0, .max_bytes = 0
-#define PAYLOAD(bytes)	  .min_bytes = (bytes), .max_bytes = (bytes)
+/* Without the padding at its end, which some front-ends leave out */
+#define INFLIGHT_MIN   offsetof(struct vhost_user_inflight, padding)
+
+#define NO_PAYLOAD     .min_bytes = 0, .max_bytes = 0
+#define PAYLOAD(bytes) .min_bytes = (bytes), .max_bytes = (bytes)
 
 /* What a row does not say: no fd, an acknowledgement, no queue, no need. */
 static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
@@ -171,6 +174,21 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		NO_PAYLOAD,
 		.reply = RH_REPLY_DATA,
 		.needs_protocol = PROTOCOL(PAGEFAULT),
+	},
+	[VHOST_USER_GET_INFLIGHT_FD] = {
+		.name = "GET_INFLIGHT_FD",
+		.min_bytes = INFLIGHT_MIN,
+		.max_bytes = sizeof(struct vhost_user_inflight),
+		.reply = RH_REPLY_DATA,
+		.needs_protocol = PROTOCOL(INFLIGHT_SHMFD),
+	},
+	[VHOST_USER_SET_INFLIGHT_FD] = {
+		.name = "SET_INFLIGHT_FD",
+		.min_bytes = INFLIGHT_MIN,
+		.max_bytes = sizeof(struct vhost_user_inflight),
+		.min_fds = 1,
+		.max_fds = 1,
+		.needs_protocol = PROTOCOL(INFLIGHT_SHMFD),
 	},
 	[VHOST_USER_RESET_DEVICE] = {
 		.name = "RESET_DEVICE",

@@ -125,6 +125,21 @@ void rh_packed_rewind(struct rh_packed *packed)
 	packed->next_avail = packed->next_used;
 }
 
+void rh_packed_resume(struct rh_packed *packed, struct rh_packed_place used,
+		      uint16_t nr_desc)
+{
+	packed->next_used = used;
+	packed->next_avail = advanced(used, nr_desc, packed->size);
+	packed->nr_held = nr_desc;
+}
+
+bool rh_packed_is_available(const struct rh_packed *packed,
+			    struct rh_packed_place place)
+{
+	return is_available(load_relaxed(&packed->desc[place.index].flags),
+			    place.wrap);
+}
+
 /* flags: the ones that were looked at */
 static void copy(struct pvirtq_desc *to, const struct pvirtq_desc *from,
 		 uint16_t flags)

@@ -68,6 +68,14 @@ uint32_t rh_packed_base(const struct rh_packed *packed);
 /* Begin anew at the used place: what was taken and not given comes again. */
 void rh_packed_rewind(struct rh_packed *packed);
 
+/* Begin at used, behind nr_desc descriptors that were taken and not given. */
+void rh_packed_resume(struct rh_packed *packed, struct rh_packed_place used,
+		      uint16_t nr_desc);
+
+/* True if the descriptor at this place is available in its round. */
+bool rh_packed_is_available(const struct rh_packed *packed,
+			    struct rh_packed_place place);
+
 /*
  * Take the next chain: its descriptors are in chain[0] to chain[nr_taken - 1].
  * Returns 1 with *id set (below size), 0 when none waits, -EPROTO with fault

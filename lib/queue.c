@@ -93,6 +93,8 @@ static int break_at(struct rh_queue *queue)
 {
 	char why[160];
 
+	if (queue->record && queue->record->fault)
+		return rh_queue_break(queue, "%s", queue->record->fault);
 	rh_ring_explain(&queue->ring, why, sizeof(why));
 	return rh_queue_break(queue, "%s", why);
 }
@@ -103,6 +105,13 @@ static void begin_if_late(struct rh_queue *queue)
 		rh_queue_begin(queue);
 }
 
+static int take(struct rh_queue *queue, uint16_t *head)
+{
+	if (unlikely(queue->record))
+		return rh_record_take(queue->record, &queue->ring, head);
+	return rh_ring_take(&queue->ring, head);
+}
+
 int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 {
 	uint16_t head;
@@ -111,7 +120,7 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 	begin_if_late(queue);
 	if (unlikely(queue->broken))
 		return -EPROTO;
-	result = rh_ring_take(&queue->ring, &head);
+	result = take(queue, &head);
 	if (unlikely(result < 0))
 		return break_at(queue);
 	if (!result)
@@ -144,6 +153,8 @@ static void give(struct rh_queue *queue, const struct rh_chain_slot *slot,
 		 uint32_t written_bytes)
 {
 	rh_ring_give(&queue->ring, slot, written_bytes);
+	if (unlikely(queue->record))
+		rh_record_give(queue->record, slot->chain.index);
 }
 
 static void give_in_order(struct rh_queue *queue, uint16_t head,
@@ -173,11 +184,24 @@ void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 	rh_queue_break(queue, "the chain at head %u: %s", chain->index, why);
 }
 
+bool rh_queue_owes(const struct rh_queue *queue)
+{
+	return unlikely(queue->record) && !queue->broken &&
+	       rh_record_owes(queue->record);
+}
+
 bool rh_queue_flush(struct rh_queue *queue)
 {
+	bool wanted;
+
 	if (unlikely(queue->tracker))
-		return rh_tracker_publish(queue->tracker);
-	return rh_ring_publish(&queue->ring);
+		rh_tracker_publishing(queue->tracker);
+	wanted = unlikely(queue->record) ?
+			 rh_record_publish(queue->record, &queue->ring) :
+			 rh_ring_publish(&queue->ring);
+	if (unlikely(queue->tracker))
+		rh_tracker_published(queue->tracker);
+	return wanted;
 }
 
 void rh_queue_notify(struct rh_queue *queue)
@@ -200,7 +224,7 @@ bool rh_queue_expect_kicks(struct rh_queue *queue)
 	begin_if_late(queue);
 	if (queue->broken)
 		return false;
-	pending = rh_ring_expect_kicks(&queue->ring);
+	pending = rh_ring_expect_kicks(&queue->ring) || rh_queue_owes(queue);
 	if (unlikely(queue->tracker))
 		rh_tracker_kicks_changed(queue->tracker);
 	return pending;
@@ -210,7 +234,8 @@ bool rh_queue_pending(const struct rh_queue *queue)
 {
 	if (unlikely(queue->unbegun))
 		return true; /* it takes a pop to know */
-	return !queue->broken && rh_ring_pending(&queue->ring);
+	return !queue->broken &&
+	       (rh_queue_owes(queue) || rh_ring_pending(&queue->ring));
 }
 
 bool rh_queue_broken(const struct rh_queue *queue)

@@ -18,6 +18,7 @@
 
 #include "common/log.h"
 #include "lib/chain.h"
+#include "lib/inflight.h"
 #include "lib/memory.h"
 #include "lib/order.h"
 #include "lib/ring.h"
@@ -80,9 +81,11 @@ struct rh_queue {
 	int kick_fd; /* -1: poll */
 	struct rh_signal_fd call;
 	struct rh_signal_fd err;
-	void *data; /* the device's, not owned */
+	void *data;			    /* the device's, not owned */
+	const struct rh_inflight *inflight; /* the session's, or NULL */
 	/* A touch of its memory may take long: the owner begins the ring. */
 	bool begins_late;
+	bool is_settled; /* its record is empty, and was left so by us */
 
 	/* Owner while running; control thread while stopped */
 	struct rh_ring ring;
@@ -92,6 +95,7 @@ struct rh_queue {
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
 	struct iovec *noted; /* as much for the tracker, or NULL */
 	struct rh_tracker *tracker; /* NULL: no writes are logged */
+	struct rh_record *record;   /* NULL: nothing is recorded */
 	unsigned int nr_under_way;
 	bool unbegun; /* rh_queue_begin() is still to come */
 	bool broken;
@@ -131,9 +135,10 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 
 /*
  * Look at the ring for the first time, at base. Part of rh_queue_start(), or
- * with begins_late what the owner's first call does. Owner.
+ * with begins_late what the owner's first call does. Returns 0, or -errno with
+ * the queue broken. Owner.
  */
-void rh_queue_begin(struct rh_queue *queue);
+int rh_queue_begin(struct rh_queue *queue);
 
 /*
  * Take down the owner's side of a queue that was given back or never handed

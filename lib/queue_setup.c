@@ -59,6 +59,7 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->tell_call = false;
 	queue->tell_err = false;
 	queue->enabled = false;
+	queue->is_settled = false;
 	queue->broken = false;
 	atomic_store(&queue->failed, false);
 	queue->hold = RH_HOLD_NONE;
@@ -237,6 +238,15 @@ static int create_tracker(struct rh_queue *queue, const struct rh_map *map,
 	return rh_tracker_create(&config, &queue->tracker);
 }
 
+static void take_down(struct rh_queue *queue)
+{
+	rh_record_close(queue->record);
+	queue->record = NULL;
+	release_slots(queue);
+	rh_order_deinit(&queue->order);
+	rh_ring_deinit(&queue->ring);
+}
+
 /* The features may have come after what they decide on. */
 static int check_layout(struct rh_queue *queue, uint64_t features)
 {
@@ -272,24 +282,62 @@ static int set_up_ring(struct rh_queue *queue, const struct rh_map *map,
 		error = create_tracker(queue, map, features);
 	if (!error)
 		return 0;
-	rh_order_deinit(&queue->order);
-	release_slots(queue);
-	rh_ring_deinit(&queue->ring);
+	take_down(queue);
 	rh_queue_break(queue, "out of memory for %u slots", queue->size);
 	return error;
 }
 
-void rh_queue_begin(struct rh_queue *queue)
+/* Where the queue is recorded; false if it is not. */
+static bool find_part(struct rh_queue *queue, struct rh_inflight_part *part)
+{
+	const struct rh_inflight *inflight = queue->inflight;
+
+	if (!inflight || !inflight->nr_queues)
+		return false;
+	if (rh_inflight_part(inflight, queue->index, queue->ring.is_packed,
+			     queue->size, part))
+		return true;
+	rh_log_limited(&queue->log_limit, RH_LOG_WARNING, queue->tag,
+		       "front-end's in-flight region has no room for this "
+		       "queue of %u: requests are lost when the back-end dies",
+		       queue->size);
+	return false;
+}
+
+/* As rh_record_open(), and 0 where nothing is recorded. */
+static int open_record(struct rh_queue *queue)
+{
+	struct rh_inflight_part part;
+	const char *why;
+	int result;
+
+	if (!find_part(queue, &part))
+		return 0;
+	queue->is_settled = false;
+	result = rh_record_open(&part, &queue->ring, &queue->record, &why);
+	if (result < 0)
+		rh_queue_break(queue, "%s", why);
+	else if (queue->record->nr_owed)
+		rh_log_limited(&queue->log_limit, RH_LOG_INFO, queue->tag,
+			       "%u requests of an earlier back-end are "
+			       "carried out again",
+			       queue->record->nr_owed);
+	return result;
+}
+
+int rh_queue_begin(struct rh_queue *queue)
 {
 	struct rh_ring *ring = &queue->ring;
-	bool elsewhere;
+	bool moved;
+	int result;
 
 	queue->unbegun = false;
-	elsewhere = rh_ring_start(ring, queue->base);
+	moved = rh_ring_start(ring, queue->base);
+	result = open_record(queue);
 	if (queue->tracker)
 		rh_tracker_started(queue->tracker);
-	if (!elsewhere)
-		return;
+	if (result || !moved)
+		return MIN(result, 0);
 	rh_log_limited(
 		&queue->log_limit, RH_LOG_WARNING, queue->tag,
 		"front-end goes on from entry %u of a ring that was "
@@ -297,6 +345,7 @@ void rh_queue_begin(struct rh_queue *queue)
 		"back-end left unfinished may be lost",
 		rh_ring_entry(ring, queue->base),
 		rh_ring_entry(ring, rh_ring_base(ring)));
+	return 0;
 }
 
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
@@ -311,11 +360,15 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	error = set_up_ring(queue, map, features);
 	if (error)
 		return error;
-	queue->map = rh_map_get(map);
 	queue->nr_under_way = 0;
 	queue->unbegun = true;
 	if (!queue->begins_late)
-		rh_queue_begin(queue);
+		error = rh_queue_begin(queue);
+	if (error) {
+		take_down(queue);
+		return error;
+	}
+	queue->map = rh_map_get(map);
 	return 0;
 }
 
@@ -323,6 +376,19 @@ static void close_slot_if_unused(struct rh_signal_fd *signal_fd)
 {
 	if (atomic_load(&signal_fd->number) < 0)
 		rh_fd_close(&signal_fd->slot);
+}
+
+/* The record of a queue that broke would only break it again. */
+static void settle_record(struct rh_queue *queue)
+{
+	const struct rh_record *record = queue->record;
+
+	if (!record)
+		return;
+	queue->is_settled = !record->nr_recorded;
+	if (queue->broken && record->has_taken)
+		rh_inflight_forget(queue->inflight, queue->index,
+				   queue->ring.is_packed);
 }
 
 void rh_queue_finish(struct rh_queue *queue)
@@ -335,9 +401,8 @@ void rh_queue_finish(struct rh_queue *queue)
 	}
 	queue->unbegun = false;
 	if (queue->slots) {
-		release_slots(queue);
-		rh_order_deinit(&queue->order);
-		rh_ring_deinit(&queue->ring);
+		settle_record(queue);
+		take_down(queue);
 		rh_map_put(queue->map);
 		queue->map = NULL;
 	}

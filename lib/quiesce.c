@@ -51,6 +51,7 @@ static void start_queue(struct rh_device *device, struct rh_queue *queue)
 		return;
 	}
 	queue->state = RH_QUEUE_RUNNING;
+	device->session.inflight.has_run = true;
 	if (config->ops->queue_start(config->opaque, queue) < 0) {
 		rh_queue_break(queue, "the device cannot serve it");
 		rh_queue_finish(queue);

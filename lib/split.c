@@ -92,6 +92,17 @@ void rh_split_rewind(struct rh_split *split)
 	split->known_avail = split->next_used;
 }
 
+void rh_split_resume(struct rh_split *split, uint16_t nr)
+{
+	split->next_avail = split->next_used + nr;
+	split->known_avail = split->next_avail;
+}
+
+uint16_t rh_split_outstanding(const struct rh_split *split)
+{
+	return load_acquire(&split->avail->idx) - split->next_used;
+}
+
 int rh_split_take(struct rh_split *split, uint16_t *head)
 {
 	uint16_t slot = split->next_avail & (split->size - 1);

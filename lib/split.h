@@ -46,6 +46,12 @@ void rh_split_start(struct rh_split *split, uint16_t next_avail);
 /* Begin anew at the used position: what was taken and not given comes again. */
 void rh_split_rewind(struct rh_split *split);
 
+/* Begin behind the nr entries that were taken and not given. */
+void rh_split_resume(struct rh_split *split, uint16_t nr);
+
+/* Entries that the driver has made available and not got back, as it says. */
+uint16_t rh_split_outstanding(const struct rh_split *split);
+
 /*
  * Take the next head. Returns 1 with *head set (below size), 0 when none
  * waits, -EPROTO when the driver's index or head cannot be.

@@ -34,6 +34,7 @@ int rh_handle_reset_device(struct rh_request *request)
 	const struct rh_device_config *config = request->state->config;
 
 	reset_rings(request->state, false);
+	rh_forget_inflight(request->state);
 	if (config->ops->reset)
 		config->ops->reset(config->opaque);
 	return 0;

@@ -33,6 +33,8 @@ struct rh_tracker {
 	bool platform; /* the used ring's address is none of the guest's */
 	struct rh_dirty_marks marks; /* nr_set: since the last signal */
 	struct note *notes;	     /* one for each head */
+	uint32_t first_given;	     /* used entries that are being published */
+	uint32_t nr_given;
 	unsigned int nr_places;
 	struct place places[]; /* by host */
 };
@@ -294,18 +296,18 @@ void rh_tracker_ended(struct rh_tracker *tracker, uint16_t index)
 		mark_host(tracker, iov[i].iov_base, iov[i].iov_len);
 }
 
-bool rh_tracker_publish(struct rh_tracker *tracker)
+void rh_tracker_publishing(struct rh_tracker *tracker)
 {
-	struct rh_ring *ring = tracker->config.ring;
-	uint32_t first;
-	uint32_t nr = entries_given(ring, &first);
-	bool wanted = rh_ring_publish(ring);
+	tracker->nr_given =
+		entries_given(tracker->config.ring, &tracker->first_given);
+}
 
-	mark_entries(tracker, first, nr);
-	if (nr && !ring->is_packed)
+void rh_tracker_published(struct rh_tracker *tracker)
+{
+	mark_entries(tracker, tracker->first_given, tracker->nr_given);
+	if (tracker->nr_given && !tracker->config.ring->is_packed)
 		mark_span(tracker, head);
 	signal_marks(tracker);
-	return wanted;
 }
 
 void rh_tracker_kicks_changed(struct rh_tracker *tracker)

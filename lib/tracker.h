@@ -67,8 +67,9 @@ void rh_tracker_popped(struct rh_tracker *tracker,
 /* The chain of this index is about to be pushed, or was rejected. */
 void rh_tracker_ended(struct rh_tracker *tracker, uint16_t index);
 
-/* rh_ring_publish(), and what it writes. */
-bool rh_tracker_publish(struct rh_tracker *tracker);
+/* Around rh_ring_publish(): what it writes. */
+void rh_tracker_publishing(struct rh_tracker *tracker);
+void rh_tracker_published(struct rh_tracker *tracker);
 
 /* Kicks were suppressed, or are expected again. */
 void rh_tracker_kicks_changed(struct rh_tracker *tracker);

@@ -81,6 +81,10 @@ int rh_handle_get_vring_base(struct rh_request *request)
 	rh_fd_close(&queue->kick_fd);
 	queue->has_kick = false;
 	queue->hold = RH_HOLD_NONE;
+	if (queue->is_settled)
+		rh_inflight_forget(
+			&request->state->inflight, queue->index,
+			rh_ring_is_packed(request->state->session.features));
 	request->answer->vring_state.index = queue->index;
 	request->answer->vring_state.num =
 		queue->has_base ?

@@ -259,12 +259,14 @@ static void signal_driver(struct worker_queue *queue)
  *
  * A queue that is to stop right after its start is served once all the same:
  * a front-end that changes memory again and again must not starve its guest.
+ * And it is served as long as it owes what an earlier back-end has begun.
  */
 static bool serve(struct worker_queue *queue)
 {
 	bool more = false;
 
-	if (queue->phase == PHASE_RUNNING || !queue->served) {
+	if (queue->phase == PHASE_RUNNING || !queue->served ||
+	    rh_queue_owes(queue->queue)) {
 		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
 		more = blk_queue_take(queue->blk_queue);
@@ -274,7 +276,8 @@ static bool serve(struct worker_queue *queue)
 	if (blk_queue_flush(queue->blk_queue))
 		signal_driver(queue);
 	if (queue->phase == PHASE_STOPPING &&
-	    !blk_queue_under_way(queue->blk_queue))
+	    !blk_queue_under_way(queue->blk_queue) &&
+	    !rh_queue_owes(queue->queue))
 		drain_queue(queue);
 	return more;
 }

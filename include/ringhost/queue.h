@@ -144,6 +144,14 @@ RH_API bool rh_queue_expect_kicks(struct rh_queue *queue);
 /* True when a chain waits to be popped and the queue is whole. Since 0.1. */
 RH_API bool rh_queue_pending(const struct rh_queue *queue);
 
+/*
+ * True while chains wait to be popped that an earlier back-end took and did
+ * not finish. They come first, and the guest counts on them: a device that is
+ * asked to stop pops and finishes them before it stops. Since 0.1;
+ * vhost-user, Inflight I/O tracking.
+ */
+RH_API bool rh_queue_owes(const struct rh_queue *queue);
+
 /* True after rh_queue_pop() returned an error, a reject, or a fail. Since 0.1. */
 RH_API bool rh_queue_broken(const struct rh_queue *queue);
 

@@ -112,6 +112,8 @@ static int make_inherited(struct server *server,
 	return ends[1];
 }
 
+static const struct server_options usual;
+
 struct arguments {
 	unsigned int nr;
 	const char *argv[3 * SERVER_MAX_OPTIONS];
@@ -194,9 +196,19 @@ static int wait_until_it_listens(struct server *server)
 	return 0;
 }
 
+static int run_program(struct server *server,
+		       const struct server_options *options, int inherited)
+{
+	server->pid = fork();
+	if (server->pid < 0)
+		return -errno;
+	if (server->pid == 0)
+		exec_program(server, options, inherited);
+	return inherited >= 0 ? 0 : wait_until_it_listens(server);
+}
+
 int server_start(struct server *server, const struct server_options *options)
 {
-	static const struct server_options usual;
 	cleanup_close int inherited = -1;
 	int error;
 
@@ -209,12 +221,19 @@ int server_start(struct server *server, const struct server_options *options)
 	inherited = make_inherited(server, options);
 	if (inherited < -1)
 		return inherited;
-	server->pid = fork();
-	if (server->pid < 0)
-		return -errno;
-	if (server->pid == 0)
-		exec_program(server, options, inherited);
-	return inherited >= 0 ? 0 : wait_until_it_listens(server);
+	return run_program(server, options, inherited);
+}
+
+int server_kill_and_restart(struct server *server,
+			    const struct server_options *options)
+{
+	int status;
+
+	kill(server->pid, SIGKILL);
+	status = server_wait(server, SERVER_STOP_MSEC);
+	if (status != 128 + SIGKILL)
+		return status < 0 ? status : -ECHILD;
+	return run_program(server, options ? options : &usual, -1);
 }
 
 static int exit_code(int status)

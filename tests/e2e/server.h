@@ -56,6 +56,13 @@ bool server_is_ringhost(void);
  */
 int server_start(struct server *server, const struct server_options *options);
 
+/*
+ * Kill it with SIGKILL, wherever it is, and start the program again on the
+ * same image and socket; returns when it listens.
+ */
+int server_kill_and_restart(struct server *server,
+			    const struct server_options *options);
+
 /* Wait for the end of the process. Returns its exit status, 128 + signal. */
 int server_wait(struct server *server, int timeout_msec);
 

@@ -58,7 +58,7 @@ int fe_session_negotiate(struct fe_session *session, uint64_t features,
 #define FE_USUAL_PROTOCOL                                                      \
 	(FE_PROTOCOL_MQ | FE_PROTOCOL_REPLY_ACK | FE_PROTOCOL_CONFIG |         \
 	 FE_PROTOCOL_RESET_DEVICE | FE_PROTOCOL_MEM_SLOTS |                    \
-	 FE_PROTOCOL_BACKEND_REQ)
+	 FE_PROTOCOL_BACKEND_REQ | FE_PROTOCOL_INFLIGHT)
 
 /*
  * Send a message that is answered by an acknowledgement at most, and wait for

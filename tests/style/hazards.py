@@ -28,9 +28,10 @@ HAZARDS = (
      ("lib/postcopy.c",), PRODUCT,
      "only lib/postcopy.c knows userfaultfd"),
     ("guest-atomics", r"\b__(?:atomic|sync)_\w+|\batomic_\w+\s*\(\s*\(",
-     ("lib/split.c", "lib/packed.c", "lib/dirty.c"), PRODUCT,
-     "only lib/split.c, lib/packed.c and lib/dirty.c use atomics on memory "
-     "that is not _Atomic of ours"),
+     ("lib/split.c", "lib/packed.c", "lib/dirty.c", "lib/inflight_region.h"),
+     PRODUCT,
+     "only lib/split.c, lib/packed.c, lib/dirty.c and lib/inflight_* use "
+     "atomics on memory that is not _Atomic of ours"),
     ("guest-rings", r"\bvirtq_(?:avail|used)\w*|(?:->|\.)(?:avail|used)\s*->",
      ("lib/wire.h", "lib/split.h", "lib/split.c"), LIBRARY,
      "only lib/split.c reaches the available and used rings"),

@@ -78,7 +78,7 @@ static inline void packed_memory_add(struct packed_memory *memory, uint16_t id,
 				     const struct ring_buffer *buffers,
 				     unsigned int nr)
 {
-	struct pvirtq_desc desc[PACKED_MEMORY_MOST];
+	struct pvirtq_desc desc[PACKED_MEMORY_MOST] = { 0 };
 
 	assert_in_range(nr, 1, PACKED_MEMORY_MOST);
 	for (unsigned int i = 0; i < nr; i++)
