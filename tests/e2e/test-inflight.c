@@ -92,12 +92,15 @@ static void asking_for_regions_again_and_again_holds_one(void **state)
 	assert_int_equal(client_footprint(server, &before), 0);
 	connect_world(&world, server);
 	assert_int_equal(get_region(&world), 0);
+	/* the answer means that the message before is done with */
+	assert_int_equal(fe_session_sync(&world.client.session), 0);
 	nr_fds = server_nr_fds(server);
 	nr_maps = server_nr_maps(server);
 	for (unsigned int i = 0; i < MANY; i++)
 		assert_int_equal(get_region(&world), 0);
 	for (unsigned int i = 0; i < MANY; i++)
 		assert_int_equal(set_region(&world), 0);
+	assert_int_equal(fe_session_sync(&world.client.session), 0);
 	assert_true(server_nr_fds(server) <= nr_fds);
 	assert_true(server_nr_maps(server) <= nr_maps);
 	close_world(&world);
@@ -409,6 +412,8 @@ static void rewriting_the_region_under_load_harms_nobody(void **state)
 
 	prepare_world(&world, *state);
 	assert_int_equal(client_start(&world.client), 0);
+	/* it has started: what is written now is not read */
+	assert_int_equal(client_check_io(&world.client, 0, 1), 0);
 	for (unsigned int i = 0; i < 50; i++) {
 		for (uint64_t k = 0; k < world.inflight.wire.mmap_bytes; k++)
 			world.inflight.bytes[k] = (uint8_t)rand_r(&seed);
