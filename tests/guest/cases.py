@@ -8,10 +8,12 @@ at from outside.
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import vm
 
@@ -398,6 +400,96 @@ def case_busy_server_stops(case):
   with case.serve() as server:
     case.boot('recover')
     case.end_server(server)
+
+
+KILLS = 10
+RECOVERY_SECONDS = 1
+
+
+class Killer:
+  """Kills a server under load and starts its successor, again and again."""
+
+  def __init__(self, case, options):
+    self._case = case
+    self._options = options
+    self.server = case.serve(*options)
+    self.recoveries = []
+    self.nr_again = 0 # requests
+
+  def _wait(self, what, happens):
+    deadline = time.monotonic() + 20
+    while not happens():
+      if time.monotonic() > deadline:
+        raise vm.Failure('%s: not in time; %s' % (what, self.server.log()))
+      time.sleep(0.001)
+    return time.monotonic()
+
+  def _changed(self):
+    """Whether the image is written to after now."""
+    before = os.stat(self._case.image).st_mtime_ns
+    return lambda: os.stat(self._case.image).st_mtime_ns != before
+
+  def once(self, number):
+    # A different moment each time, always with something under way.
+    for _ in range(5 + 3 * number):
+      self._wait('the guest writes', self._changed())
+    with self.server:
+      pass
+    self.server = self._case.serve(*self._options)
+    changed = self._changed()
+    connected = self._wait('the VM comes back',
+                           lambda: 'connected' in self.server.log())
+    written = self._wait('the guest goes on', changed)
+    self.recoveries.append(written - connected)
+    self.nr_again += sum(int(number) for number in re.findall(
+      r'(\d+) requests of an earlier back-end', self.server.log()))
+
+  def all(self, _):
+    for number in range(KILLS):
+      self.once(number)
+
+
+def kills(case, queues, properties='', **variables):
+  """D-04: kill -9, and the VM goes on with the next server."""
+  case.make_image(64)
+  killer = Killer(case, ['--num-queues=%d' % queues])
+  command = case.machine('kills', queues=queues, **variables)
+  command += vm.shared_memory(256)
+  command += vm.device('vhost-user-blk-pci', case.socket,
+                       ',num-queues=%d%s' % (queues, properties),
+                       ',reconnect=1')
+  try:
+    guest = case.follow(command, {'ready': killer.all})
+    case.end_server(killer.server)
+  finally:
+    killer.server.__exit__()
+  case.tap.check(len(killer.recoveries) == KILLS,
+                 'the server was killed %d times' % KILLS)
+  case.tap.note('recovery in ms: ' + ' '.join(
+    '%.0f' % (seconds * 1000) for seconds in killer.recoveries))
+  case.tap.check(max(killer.recoveries, default=RECOVERY_SECONDS) <
+                 RECOVERY_SECONDS, 'each time it went on within a second')
+  case.tap.check(killer.nr_again > 0, 'requests were under way at a kill')
+  case.tap.note('%d requests were carried out again' % killer.nr_again)
+  case.tap.check(all(int(guest.facts.get('rounds%d' % n, 0)) > 1
+                     for n in range(1, 5)), 'each writer came forward')
+  case.tap.note(str(guest.facts))
+
+
+def case_kills(case):
+  kills(case, 1)
+
+
+def case_kills_four_queues(case):
+  kills(case, 4)
+
+
+def case_kills_packed(case):
+  kills(case, 1, ',packed=on', feature=PACKED)
+
+
+def case_kills_packed_four_queues(case):
+  kills(case, 4, ',packed=on', feature=PACKED)
 
 
 def case_rng(case):

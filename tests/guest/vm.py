@@ -203,8 +203,9 @@ def shared_memory(mebibytes):
           mebibytes]
 
 
-def device(kind, path, properties=''):
-  return ['-chardev', 'socket,id=%s,path=%s' % (kind, path), '-device',
+def device(kind, path, properties='', chardev=''):
+  return ['-chardev', 'socket,id=%s,path=%s%s' % (kind, path, chardev),
+          '-device',
           '%s,chardev=%s%s' % (kind, kind, properties)]
 
 
