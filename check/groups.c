@@ -9,7 +9,7 @@ const struct check_group *const check_groups[] = {
 	&group_config,	      &group_memory,   &group_slots,   &group_states,
 	&group_status,	      &group_split,    &group_chains,  &group_packed,
 	&group_packed_chains, &group_requests, &group_framing, &group_ranges,
-	&group_reconnect,     &group_log,
+	&group_reconnect,     &group_inflight, &group_log,
 };
 
 const size_t check_nr_groups = ARRAY_SIZE(check_groups);

@@ -33,5 +33,6 @@ extern const struct check_group group_framing;
 extern const struct check_group group_ranges;
 extern const struct check_group group_reconnect;
 extern const struct check_group group_log;
+extern const struct check_group group_inflight;
 
 #endif

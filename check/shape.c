@@ -28,6 +28,8 @@ const struct shape shapes[NR_SHAPES] = {
 	{ FE_SET_BACKEND_REQ_FD, 0, 1, false, FE_PROTOCOL_BACKEND_REQ },
 	{ FE_GET_CONFIG, 12 + 8, 0, true, FE_PROTOCOL_CONFIG },
 	{ FE_SET_CONFIG, 12 + 1, 0, false, FE_PROTOCOL_CONFIG },
+	{ FE_GET_INFLIGHT_FD, 20, 0, true, FE_PROTOCOL_INFLIGHT },
+	{ FE_SET_INFLIGHT_FD, 20, 1, false, FE_PROTOCOL_INFLIGHT },
 	{ FE_RESET_DEVICE, 0, 0, false, FE_PROTOCOL_RESET_DEVICE },
 	{ FE_GET_MAX_MEM_SLOTS, 0, 0, true, FE_PROTOCOL_MEM_SLOTS },
 	{ FE_ADD_MEM_REG, 40, 1, false, FE_PROTOCOL_MEM_SLOTS },
@@ -87,6 +89,12 @@ void shape_make(const struct shape *shape, const struct vm *vm,
 	case FE_REM_MEM_REG:
 		message->payload.single.region = vm->memory.regions[0].wire;
 		break;
+	case FE_GET_INFLIGHT_FD:
+	case FE_SET_INFLIGHT_FD:
+		message->payload.inflight.mmap_bytes = 65536;
+		message->payload.inflight.nr_queues = 1;
+		message->payload.inflight.queue_size = 64;
+		break;
 	case FE_SET_VRING_NUM:
 		message->payload.state.num = vring->size;
 		break;
@@ -124,7 +132,8 @@ static int channel_end(void)
 int shape_fd(const struct shape *shape, const struct vm *vm)
 {
 	if (shape->request == FE_SET_MEM_TABLE ||
-	    shape->request == FE_ADD_MEM_REG)
+	    shape->request == FE_ADD_MEM_REG ||
+	    shape->request == FE_SET_INFLIGHT_FD)
 		return vm->memory.regions[0].fd;
 	if (shape->request == FE_SET_BACKEND_REQ_FD)
 		return channel_end();

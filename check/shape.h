@@ -19,7 +19,7 @@ struct shape {
 	uint64_t protocol; /* what must have been negotiated */
 };
 
-#define NR_SHAPES 23
+#define NR_SHAPES 25
 extern const struct shape shapes[NR_SHAPES];
 
 /* NULL for a request that is not in the table. */

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "common/base.h"
@@ -39,10 +40,16 @@ static bool any_queue_runs(const struct rh_session_state *state)
 static int parse(struct rh_request *request, struct vhost_user_inflight *ret)
 {
 	const struct rh_session_state *state = request->state;
+	uint32_t size = request->incoming->header.size;
 	const char *fault;
 
+	/* the padding at its end is sent by some front-ends, and not by all */
+	if (size != sizeof(*ret) &&
+	    size != offsetof(struct vhost_user_inflight, padding))
+		return rh_refuse(request, -EINVAL,
+				 "its payload has the wrong size");
 	memset(ret, 0, sizeof(*ret));
-	memcpy(ret, request->incoming->payload, request->incoming->header.size);
+	memcpy(ret, request->incoming->payload, size);
 	if (!ret->nr_queues || ret->nr_queues > state->session.nr_queues)
 		return rh_refuse(request, -EINVAL,
 				 "the device has not so many queues");

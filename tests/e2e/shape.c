@@ -33,6 +33,8 @@ const struct shape shapes[NR_SHAPES] = {
 	{ FE_SET_BACKEND_REQ_FD, 0, 1, false },
 	{ FE_GET_CONFIG, 12 + 8, 0, true },
 	{ FE_SET_CONFIG, 12 + 1, 0, false },
+	{ FE_GET_INFLIGHT_FD, 20, 0, true },
+	{ FE_SET_INFLIGHT_FD, 20, 1, false },
 	{ FE_RESET_DEVICE, 0, 0, false },
 	{ FE_GET_MAX_MEM_SLOTS, 0, 0, true },
 	{ FE_ADD_MEM_REG, 40, 1, false },
@@ -79,6 +81,12 @@ void shape_make(const struct shape *shape, const struct client *client,
 	case FE_REM_MEM_REG:
 		message->payload.single.region = client->memory.regions[0].wire;
 		break;
+	case FE_GET_INFLIGHT_FD:
+	case FE_SET_INFLIGHT_FD:
+		message->payload.inflight.mmap_bytes = 65536;
+		message->payload.inflight.nr_queues = 1;
+		message->payload.inflight.queue_size = 64;
+		break;
 	case FE_SET_VRING_NUM:
 		message->payload.state.num = 64;
 		break;
@@ -109,7 +117,8 @@ static int channel_end(void)
 int shape_fd(const struct shape *shape, const struct client *client)
 {
 	if (shape->request == FE_SET_MEM_TABLE ||
-	    shape->request == FE_ADD_MEM_REG)
+	    shape->request == FE_ADD_MEM_REG ||
+	    shape->request == FE_SET_INFLIGHT_FD)
 		return client->memory.regions[0].fd;
 	if (shape->request == FE_SET_BACKEND_REQ_FD)
 		return channel_end();

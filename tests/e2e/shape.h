@@ -17,7 +17,7 @@ struct shape {
 	bool replies; /* with something of its own */
 };
 
-#define NR_SHAPES 23
+#define NR_SHAPES 25
 extern const struct shape shapes[NR_SHAPES];
 
 /* NULL for a request that is not in the table. */
