@@ -33,7 +33,8 @@
 	(PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |            \
 	 PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |                      \
 	 PROTOCOL(INBAND_NOTIFICATIONS) | PROTOCOL(CONFIGURE_MEM_SLOTS) |      \
-	 PROTOCOL(STATUS) | PROTOCOL(INFLIGHT_SHMFD))
+	 PROTOCOL(STATUS) | PROTOCOL(INFLIGHT_SHMFD) |                         \
+	 PROTOCOL(GET_VRING_BASE_INFLIGHT))
 
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */
 #define ODD_CONFIG_BASE 0x100
@@ -224,6 +225,11 @@ static int set_protocol_features(struct rh_request *request)
 		return rh_refuse(request, -EINVAL,
 				 "INBAND_NOTIFICATIONS needs BACKEND_REQ and "
 				 "REPLY_ACK");
+	if ((features & PROTOCOL(GET_VRING_BASE_INFLIGHT)) &&
+	    !(features & PROTOCOL(INFLIGHT_SHMFD)))
+		return rh_refuse(request, -EINVAL,
+				 "GET_VRING_BASE_INFLIGHT is accepted without "
+				 "INFLIGHT_SHMFD");
 	state->session.protocol_features = features;
 	return 0;
 }

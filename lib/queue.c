@@ -177,6 +177,18 @@ void rh_queue_push(struct rh_queue *queue, struct rh_chain *chain,
 		give(queue, slot, written_bytes);
 }
 
+bool rh_queue_may_abandon(const struct rh_queue *queue)
+{
+	return atomic_load_explicit(&queue->may_abandon, memory_order_relaxed);
+}
+
+/* Its mark in the record is all that is left of it. */
+void rh_queue_abandon(struct rh_queue *queue, struct rh_chain *chain)
+{
+	assert(rh_queue_may_abandon(queue));
+	end_chain(queue, chain);
+}
+
 void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 		     const char *why)
 {

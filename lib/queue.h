@@ -101,6 +101,7 @@ struct rh_queue {
 	bool broken;
 	struct log_limit log_limit;
 
+	atomic_bool may_abandon; /* set by the control before queue_stop() */
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
 	atomic_bool failed;	   /* the same, when it broke; any thread */

@@ -39,6 +39,7 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 	init_signal_fd(&queue->err);
 	atomic_init(&queue->given_back, false);
 	atomic_init(&queue->failed, false);
+	atomic_init(&queue->may_abandon, false);
 	atomic_init(&queue->nr_signalling, 0);
 }
 
@@ -409,6 +410,7 @@ void rh_queue_finish(struct rh_queue *queue)
 	close_slot_if_unused(&queue->call);
 	close_slot_if_unused(&queue->err);
 	atomic_store(&queue->given_back, false);
+	atomic_store(&queue->may_abandon, false);
 	queue->state = RH_QUEUE_STOPPED;
 	if (queue->broken)
 		queue->hold = RH_HOLD_BROKEN;

@@ -128,6 +128,20 @@ void rh_session_finish_message(struct rh_device *device)
 	rh_incoming_reset(&device->incoming);
 }
 
+/* Without a record, what is not finished would be lost. */
+static void stop_one(struct rh_device *device, struct rh_queue *queue)
+{
+	const uint64_t bit =
+		FEATURE_BIT(VHOST_USER_PROTOCOL_F_GET_VRING_BASE_INFLIGHT);
+
+	if (device->incoming.header.request == VHOST_USER_GET_VRING_BASE &&
+	    (device->session.session.protocol_features & bit) &&
+	    queue->state == RH_QUEUE_RUNNING && !queue->begins_late &&
+	    queue->record)
+		atomic_store(&queue->may_abandon, true);
+	rh_stop_queue(device, queue);
+}
+
 static void quiesce_to_log(struct rh_device *device)
 {
 	for (unsigned int i = 0; i < device->config.nr_queues; i++) {
@@ -144,8 +158,8 @@ static void quiesce_for_message(struct rh_device *device)
 	if (quiet == RH_QUIET_ALL)
 		rh_stop_all_queues(device);
 	else if (quiet == RH_QUIET_QUEUE)
-		rh_stop_queue(device, &device->queues[rh_message_queue_index(
-					      &device->incoming)]);
+		stop_one(device, &device->queues[rh_message_queue_index(
+					 &device->incoming)]);
 	else if (quiet == RH_QUIET_TO_LOG)
 		quiesce_to_log(device);
 	rh_take_back_queues(device);

@@ -189,6 +189,17 @@ bool blk_queue_retry(struct blk_queue *queue)
 	return true;
 }
 
+void blk_queue_abandon(struct blk_queue *queue)
+{
+	list_for_each(node, &queue->waiting) {
+		struct blk_slot *slot =
+			container_of(node, struct blk_slot, waiting);
+
+		list_remove(node);
+		rh_queue_abandon(queue->queue, release(slot));
+	}
+}
+
 bool blk_queue_take(struct blk_queue *queue)
 {
 	struct rh_chain *chain;

@@ -76,6 +76,12 @@ int blk_queue_create(struct virtio_blk *blk, struct rh_queue *queue,
 		     void (*progress)(void *opaque), void *opaque,
 		     struct blk_queue **ret);
 
+/*
+ * While rh_queue_may_abandon(): end what the driver has not got yet, as if
+ * it had never been taken.
+ */
+void blk_queue_abandon(struct blk_queue *queue);
+
 /* Nothing is under way. NULL is accepted. */
 void blk_queue_destroy(struct blk_queue *queue);
 

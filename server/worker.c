@@ -255,29 +255,37 @@ static void signal_driver(struct worker_queue *queue)
 }
 
 /*
- * Take and flush. Returns true when there is more to take at once.
- *
  * A queue that is to stop right after its start is served once all the same:
  * a front-end that changes memory again and again must not starve its guest.
- * And it is served as long as it owes what an earlier back-end has begun.
+ * And it is served as long as it owes what an earlier back-end has begun,
+ * unless the front-end keeps that.
  */
+static bool may_take(const struct worker_queue *queue)
+{
+	if (queue->phase == PHASE_RUNNING)
+		return true;
+	return !rh_queue_may_abandon(queue->queue) &&
+	       (!queue->served || rh_queue_owes(queue->queue));
+}
+
+/* Take and flush. Returns true when there is more to take at once. */
 static bool serve(struct worker_queue *queue)
 {
 	bool more = false;
 
-	if (queue->phase == PHASE_RUNNING || !queue->served ||
-	    rh_queue_owes(queue->queue)) {
+	if (may_take(queue)) {
 		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
 		more = blk_queue_take(queue->blk_queue);
+	} else if (rh_queue_may_abandon(queue->queue)) {
+		blk_queue_abandon(queue->blk_queue);
 	} else {
 		blk_queue_retry(queue->blk_queue);
 	}
 	if (blk_queue_flush(queue->blk_queue))
 		signal_driver(queue);
 	if (queue->phase == PHASE_STOPPING &&
-	    !blk_queue_under_way(queue->blk_queue) &&
-	    !rh_queue_owes(queue->queue))
+	    !blk_queue_under_way(queue->blk_queue) && !may_take(queue))
 		drain_queue(queue);
 	return more;
 }

@@ -147,10 +147,25 @@ RH_API bool rh_queue_pending(const struct rh_queue *queue);
 /*
  * True while chains wait to be popped that an earlier back-end took and did
  * not finish. They come first, and the guest counts on them: a device that is
- * asked to stop pops and finishes them before it stops. Since 0.1;
- * vhost-user, Inflight I/O tracking.
+ * asked to stop pops and finishes them before it stops, unless it may abandon
+ * them. Since 0.1; vhost-user, Inflight I/O tracking.
  */
 RH_API bool rh_queue_owes(const struct rh_queue *queue);
+
+/*
+ * True when the queue is asked back by a front-end that keeps the record of
+ * what is under way: the device may then stop without finishing all of it.
+ * False before queue_stop(). Since 0.1; vhost-user, GET_VRING_BASE with
+ * GET_VRING_BASE_INFLIGHT.
+ */
+RH_API bool rh_queue_may_abandon(const struct rh_queue *queue);
+
+/*
+ * End a chain instead of pushing it, while rh_queue_may_abandon(): it stays
+ * recorded, and whoever starts the queue next gets it first. Its memory must
+ * not be touched any more, so nothing may be under way for it. Since 0.1.
+ */
+RH_API void rh_queue_abandon(struct rh_queue *queue, struct rh_chain *chain);
 
 /* True after rh_queue_pop() returned an error, a reject, or a fail. Since 0.1. */
 RH_API bool rh_queue_broken(const struct rh_queue *queue);
@@ -193,7 +208,7 @@ RH_API void rh_queue_set_data(struct rh_queue *queue, void *data);
 RH_API void *rh_queue_data(const struct rh_queue *queue);
 
 /*
- * Answer queue_stop(): every popped chain was pushed and the queue will not
+ * Answer queue_stop(): every popped chain was pushed or abandoned and the queue will not
  * be touched again. What was pushed and not flushed is published now.
  *
  * Thread: the queue's owner; this gives the queue back to the library. May

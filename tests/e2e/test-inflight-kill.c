@@ -45,6 +45,7 @@ struct load {
 	struct fe_inflight inflight;
 	struct client_options options;
 	bool indirect;
+	uint64_t protocol; /* besides the usual ones */
 	unsigned int seed;
 	uint64_t nr_done;
 	struct place places[CLIENT_MAX_QUEUES][DEPTH];
@@ -213,14 +214,13 @@ static void negotiate(struct load *load)
 	assert_int_equal(fe_session_connect(session, load->server.socket), 0);
 	assert_int_equal(fe_session_negotiate(session, features,
 					      FE_USUAL_PROTOCOL |
-						      FE_PROTOCOL_INFLIGHT),
+						      load->protocol),
 			 0);
 	assert_true(session->protocol & FE_PROTOCOL_INFLIGHT);
 }
 
 static void open_load(struct load *load, unsigned int nr_queues, bool indirect)
 {
-	memset(load, 0, sizeof(*load));
 	load->indirect = indirect;
 	load->seed = nr_queues;
 	load->options.nr_queues = nr_queues;
@@ -334,6 +334,76 @@ static void kills_in_a_row_are_survived(void **state)
 	free(load);
 }
 
+static void stop_rings(struct load *load, uint32_t bases[CLIENT_MAX_QUEUES])
+{
+	struct client *client = &load->client;
+
+	for (unsigned int q = 0; q < client->nr_queues; q++)
+		assert_int_equal(
+			fe_session_get_base(&client->session, q, &bases[q]), 0);
+}
+
+static void start_rings(struct load *load, uint32_t bases[CLIENT_MAX_QUEUES])
+{
+	struct client *client = &load->client;
+
+	for (unsigned int q = 0; q < client->nr_queues; q++)
+		assert_int_equal(fe_session_start_vring(&client->session,
+							&client->vrings[q], q,
+							bases[q]),
+				 0);
+}
+
+/* Each stop leaves in the record what was not finished, and no byte moves. */
+static void rings_stop_without_draining_and_lose_nothing(void **state)
+{
+	struct load *load = calloc(1, sizeof(*load));
+	uint64_t used[CLIENT_MAX_QUEUES];
+	uint32_t bases[CLIENT_MAX_QUEUES];
+
+	(void)state;
+	assert_non_null(load);
+	load->protocol = FE_PROTOCOL_BASE_INFLIGHT;
+	open_load(load, 4, true);
+	assert_true(load->client.session.protocol & FE_PROTOCOL_BASE_INFLIGHT);
+	begin_load(load);
+	for (unsigned int i = 0; i < 60; i++) {
+		run_load(load, (uint64_t)rand_r(&load->seed) % 100);
+		stop_rings(load, bases);
+		for (unsigned int q = 0; q < 4; q++)
+			used[q] = client_used_state(&load->client.vrings[q]);
+		usleep(2000);
+		for (unsigned int q = 0; q < 4; q++)
+			assert_int_equal(
+				used[q],
+				client_used_state(&load->client.vrings[q]));
+		start_rings(load, bases);
+	}
+	finish_load(load);
+	check_image(load);
+	close_load(load);
+	free(load);
+}
+
+static void stopping_without_draining_needs_the_record(void **state)
+{
+	struct fe_session session;
+	struct server server;
+
+	(void)state;
+	assert_int_equal(server_start(&server, NULL), 0);
+	assert_int_equal(fe_session_connect(&session, server.socket), 0);
+	assert_int_equal(fe_session_negotiate(&session, FE_USUAL_FEATURES,
+					      FE_PROTOCOL_REPLY_ACK),
+			 0);
+	assert_int_equal(fe_session_set(&session, FE_SET_PROTOCOL_FEATURES,
+					FE_PROTOCOL_REPLY_ACK |
+						FE_PROTOCOL_BASE_INFLIGHT),
+			 -EREMOTEIO);
+	fe_session_deinit(&session);
+	assert_int_equal(server_stop(&server), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +414,8 @@ int main(void)
 		cmocka_unit_test(
 			four_queues_of_indirect_tables_survive_their_server),
 		cmocka_unit_test(kills_in_a_row_are_survived),
+		cmocka_unit_test(rings_stop_without_draining_and_lose_nothing),
+		cmocka_unit_test(stopping_without_draining_needs_the_record),
 	};
 
 	if (server_is_missing())

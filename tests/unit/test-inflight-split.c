@@ -224,6 +224,29 @@ static void prepare(struct fixture *f)
 	die(f);
 }
 
+static void an_abandoned_chain_stays_recorded(void **state)
+{
+	struct fixture *f = *state;
+	struct rh_queue *queue = &f->world.memory.ring.queue;
+
+	prepare(f);
+	start(f);
+	assert_int_equal(death_pop(&f->world), 0);
+	assert_int_equal(death_pop(&f->world), 1);
+	assert_false(rh_queue_may_abandon(queue));
+	atomic_store(&queue->may_abandon, true);
+	death_push(&f->world, 1);
+	rh_queue_abandon(queue, f->world.chains[0]);
+	f->world.chains[0] = NULL;
+	ring_stop(&f->world.memory.ring);
+	assert_false(rh_queue_may_abandon(queue));
+	assert_false(queue->is_settled);
+	assert_int_equal(queue->base, 4);
+	assert_int_equal(f->desc[0].inflight, 1);
+	assert_int_equal(f->desc[1].inflight, 0);
+	assert_int_equal(death_succeed(&f->world), 3);
+}
+
 static void assert_refused(struct fixture *f)
 {
 	assert_int_equal(death_start(&f->world), -EPROTO);
@@ -386,6 +409,7 @@ int main(void)
 		TEST(unfinished_requests_come_first_in_their_order),
 		TEST(the_record_decides_where_the_ring_goes_on),
 		TEST(stopping_leaves_an_empty_record),
+		TEST(an_abandoned_chain_stays_recorded),
 		TEST(an_unknown_version_or_size_is_refused),
 		TEST(version_zero_is_new_whatever_else_it_says),
 		TEST(wild_marks_are_no_requests),
