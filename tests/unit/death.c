@@ -304,8 +304,9 @@ static void one_successor(struct death_world *world)
 }
 
 static int kill_often(struct death_world *world, death_story story,
-		      bool nested);
+		      unsigned int nested);
 
+/* nested: the successor is killed as well. */
 static void bury(const struct remains *remains, bool nested)
 {
 	struct death_world world;
@@ -313,14 +314,17 @@ static void bury(const struct remains *remains, bool nested)
 	death_world_init(&world, remains->driver.is_packed);
 	lay_out_remains(&world, remains);
 	if (nested)
-		assert_true(kill_often(&world, one_successor, false) > 0);
+		assert_true(kill_often(&world, one_successor, 0) > 0);
 	else
 		death_succeed(&world);
 	death_world_deinit(&world);
 }
 
-static int kill_often(struct death_world *world, death_story story, bool nested)
+/* nested: 0, or of how many successors one is killed */
+static int kill_often(struct death_world *world, death_story story,
+		      unsigned int nested)
 {
+	const bool level = nested != 0;
 	static struct remains now[2];
 	static struct remains last[2];
 	pid_t pid = fork_traced(world, story);
@@ -328,20 +332,20 @@ static int kill_often(struct death_world *world, death_story story, bool nested)
 
 	if (pid < 0)
 		return -1;
-	memset(&last[nested], 0xff, sizeof(last[nested]));
+	memset(&last[level], 0xff, sizeof(last[level]));
 	do {
-		collect_remains(world, &now[nested]);
-		if (now[nested].driver.busy ||
-		    !memcmp(&now[nested], &last[nested], sizeof(last[nested])))
+		collect_remains(world, &now[level]);
+		if (now[level].driver.busy ||
+		    !memcmp(&now[level], &last[level], sizeof(last[level])))
 			continue;
-		last[nested] = now[nested];
-		bury(&last[nested], nested);
+		last[level] = now[level];
+		bury(&last[level], nested && nr % (int)nested == 0);
 		nr++;
 	} while (step(pid));
 	return nr;
 }
 
-int death_at_each_step(bool is_packed, death_story story, bool nested)
+int death_at_each_step(bool is_packed, death_story story, unsigned int nested)
 {
 	struct death_world world;
 	int nr;

@@ -26,8 +26,8 @@
 
 #define DEATH_SIZE	   8
 #define DEATH_MOST	   64 /* requests of a story */
-#define DEATH_RING_BYTES   4096
-#define DEATH_REGION_BYTES 4096
+#define DEATH_RING_BYTES   1024
+#define DEATH_REGION_BYTES 512
 
 /* What the driver knows */
 struct death_driver {
@@ -86,9 +86,9 @@ unsigned int death_succeed(struct death_world *world);
 
 /*
  * Run the story, which starts the queue, with a death after each instruction;
- * nested: each successor is killed in the same way. Returns in how many states
+ * nested: one of so many successors is killed in the same way, none if it is 0. Returns in how many states
  * it has died, or -1 where a process cannot be traced.
  */
-int death_at_each_step(bool is_packed, death_story story, bool nested);
+int death_at_each_step(bool is_packed, death_story story, unsigned int nested);
 
 #endif
