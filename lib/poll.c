@@ -85,6 +85,9 @@ void rh_poll_queue_stop(void *opaque, struct rh_queue *queue)
 	if (fd >= 0)
 		epoll_ctl(poll->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	poll->slots[rh_queue_index(queue)] = (struct slot){ 0 };
+	/* A stop right after the start, before anything was served. */
+	if (rh_queue_owes(queue) && !rh_queue_may_abandon(queue))
+		poll->serve(poll->opaque, queue);
 	rh_queue_stopped(queue);
 }
 
