@@ -26,7 +26,10 @@ void rh_channel_init(struct rh_channel *channel, const char *tag,
 	rh_outgoing_init(&channel->outgoing);
 }
 
-/* A front-end may send the socket that it has sent before. */
+/*
+ * A front-end may send the socket that it has sent before, on which an answer
+ * is due perhaps.
+ */
 static bool is_same_socket(int one, int other)
 {
 	uint64_t cookies[2] = { 0 };
@@ -63,11 +66,15 @@ static void end_channel(struct rh_channel *channel, int error)
 
 void rh_channel_open(struct rh_channel *channel, int fd)
 {
-	if (channel->fd >= 0 && is_same_socket(channel->fd, fd))
+	bool same = channel->fd >= 0 && is_same_socket(channel->fd, fd);
+
+	if (same)
 		rh_peerfd_close(&channel->fd);
-	rh_channel_close(channel);
+	if (!same || channel->state == RH_CHANNEL_CLOSED) {
+		rh_channel_close(channel);
+		channel->state = RH_CHANNEL_OPEN;
+	}
 	channel->fd = fd;
-	channel->state = RH_CHANNEL_OPEN;
 }
 
 void rh_channel_close(struct rh_channel *channel)

@@ -297,6 +297,34 @@ static void an_answer_may_bring_one_fd_where_it_was_asked_for(void **state)
 	end(&fixture);
 }
 
+static void the_same_socket_again_changes_nothing(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	begin(&fixture, 2);
+	assert_int_equal(rh_channel_send(&fixture.channel), 0);
+	rh_channel_open(&fixture.channel, dup(fixture.channel.fd));
+	assert_int_equal(fixture.nr_answered, 0);
+	expect_message(&fixture);
+	send_reply(&fixture, &right, 0);
+	rh_channel_readable(&fixture.channel);
+	assert_int_equal(fixture.nr_answered, 1);
+	assert_int_equal(fixture.last.error, 0);
+	assert_int_equal(rh_channel_send(&fixture.channel), 0);
+	expect_message(&fixture);
+
+	/* but one that has failed begins anew */
+	send_reply(&fixture, &(struct reply){ 1, 1, 8, 0 }, 0);
+	rh_channel_readable(&fixture.channel);
+	assert_int_equal(fixture.channel.state, RH_CHANNEL_CLOSED);
+	fixture.nr_to_say = 1;
+	rh_channel_open(&fixture.channel, dup(fixture.channel.fd));
+	assert_int_equal(rh_channel_send(&fixture.channel), 0);
+	expect_message(&fixture);
+	end(&fixture);
+}
+
 static void what_was_asked_when_the_channel_ends_has_no_answer(void **state)
 {
 	struct fixture fixture;
@@ -340,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_answer_closes_the_channel),
 		cmocka_unit_test(
 			an_answer_may_bring_one_fd_where_it_was_asked_for),
+		cmocka_unit_test(the_same_socket_again_changes_nothing),
 		cmocka_unit_test(
 			what_was_asked_when_the_channel_ends_has_no_answer),
 	};
