@@ -33,7 +33,7 @@ struct rh_tracker {
 	bool platform; /* the used ring's address is none of the guest's */
 	struct rh_dirty_marks marks; /* nr_set: since the last signal */
 	struct note *notes;	     /* one for each head */
-	uint32_t first_given;	     /* used entries that are being published */
+	uint32_t first_given;	     /* what is being published */
 	uint32_t nr_given;
 	unsigned int nr_places;
 	struct place places[]; /* by host */

@@ -34,11 +34,11 @@ struct rh_tracker;
 struct rh_tracker_config {
 	const struct rh_dirty_log *log;
 	const struct rh_map *map;
-	struct rh_ring *ring;	/* set up */
-	uint64_t features;	/* those accepted */
-	bool log_used;		/* VHOST_VRING_F_LOG */
-	struct guest_addr used; /* log_guest_addr */
-	struct iovec *spill;	/* RH_CHAIN_MAX_IOV for each head */
+	const struct rh_ring *ring; /* set up */
+	uint64_t features;	    /* those accepted */
+	bool log_used;		    /* VHOST_VRING_F_LOG */
+	struct guest_addr used;	    /* log_guest_addr */
+	struct iovec *spill;	    /* RH_CHAIN_MAX_IOV for each head */
 	struct log_limit *limit;
 	const char *tag;
 };
@@ -67,7 +67,7 @@ void rh_tracker_popped(struct rh_tracker *tracker,
 /* The chain of this index is about to be pushed, or was rejected. */
 void rh_tracker_ended(struct rh_tracker *tracker, uint16_t index);
 
-/* Around rh_ring_publish(): what it writes. */
+/* Around a publication of all that was given to the ring. */
 void rh_tracker_publishing(struct rh_tracker *tracker);
 void rh_tracker_published(struct rh_tracker *tracker);
 
