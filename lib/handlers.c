@@ -29,13 +29,6 @@
 	(FEATURE_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |                         \
 	 FEATURE_BIT(VHOST_F_LOG_ALL))
 
-#define OFFERED_PROTOCOL                                                       \
-	(PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) | PROTOCOL(REPLY_ACK) |            \
-	 PROTOCOL(BACKEND_REQ) | PROTOCOL(RESET_DEVICE) |                      \
-	 PROTOCOL(INBAND_NOTIFICATIONS) | PROTOCOL(CONFIGURE_MEM_SLOTS) |      \
-	 PROTOCOL(STATUS) | PROTOCOL(INFLIGHT_SHMFD) |                         \
-	 PROTOCOL(GET_VRING_BASE_INFLIGHT))
-
 /* cloud-hypervisor up to 46 counts config offsets from 0x100 on. */
 #define ODD_CONFIG_BASE 0x100
 
@@ -129,7 +122,12 @@ uint64_t rh_offered_features(const struct rh_device_config *config)
 static uint64_t offered_protocol(const struct rh_session_state *state)
 {
 	const struct rh_device_config *config = state->config;
-	uint64_t bits = OFFERED_PROTOCOL;
+	uint64_t bits = PROTOCOL(MQ) | PROTOCOL(LOG_SHMFD) |
+			PROTOCOL(REPLY_ACK) | PROTOCOL(BACKEND_REQ) |
+			PROTOCOL(INFLIGHT_SHMFD) | PROTOCOL(RESET_DEVICE) |
+			PROTOCOL(INBAND_NOTIFICATIONS) |
+			PROTOCOL(CONFIGURE_MEM_SLOTS) | PROTOCOL(STATUS) |
+			PROTOCOL(GET_VRING_BASE_INFLIGHT);
 
 	if (config->config_bytes)
 		bits |= PROTOCOL(CONFIG);

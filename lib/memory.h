@@ -118,9 +118,7 @@ static inline uint8_t *rh_map_guest(const struct rh_map *map,
 	return NULL;
 }
 
-/*
- * Where the bytes from addr on lie, all of them in one region; else NULL.
- */
+/* Where the bytes from addr on lie, all of them in one region; else NULL. */
 uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
 			 uint64_t bytes);
 

@@ -26,7 +26,7 @@ enum rh_quiet {
 	RH_QUIET_NONE,
 	RH_QUIET_QUEUE, /* the one that the message names */
 	RH_QUIET_ALL,
-	RH_QUIET_TO_LOG, /* those whose logging it switches (handlers.h) */
+	RH_QUIET_TO_LOG,      /* those whose logging it switches (handlers.h) */
 	RH_QUIET_ALL_IF_ZERO, /* all, if the payload is a u64 of 0 */
 };
 

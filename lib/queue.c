@@ -18,14 +18,6 @@
 #include "common/peerfd.h"
 #include "lib/queue.h"
 
-static void send_signal(struct rh_signal_fd *signal_fd)
-{
-	int fd = atomic_load(&signal_fd->number);
-
-	if (fd >= 0)
-		rh_peerfd_signal(fd);
-}
-
 int rh_queue_break(struct rh_queue *queue, const char *format, ...)
 {
 	char why[160];
@@ -39,7 +31,7 @@ int rh_queue_break(struct rh_queue *queue, const char *format, ...)
 	va_end(args);
 	rh_log_limited(&queue->log_limit, RH_LOG_WARNING, queue->tag,
 		       "queue is broken until it is set up again: %s", why);
-	send_signal(&queue->err);
+	rh_signal_fd_send(&queue->err);
 	atomic_store(&queue->failed, true);
 	rh_eventfd_signal(queue->wake_fd);
 	return -EPROTO;
@@ -218,7 +210,7 @@ bool rh_queue_flush(struct rh_queue *queue)
 
 void rh_queue_notify(struct rh_queue *queue)
 {
-	send_signal(&queue->call);
+	rh_signal_fd_send(&queue->call);
 }
 
 void rh_queue_suppress_kicks(struct rh_queue *queue)

@@ -22,6 +22,7 @@
 #include "lib/memory.h"
 #include "lib/order.h"
 #include "lib/ring.h"
+#include "lib/signal_fd.h"
 #include "lib/tracker.h"
 
 enum rh_queue_state {
@@ -38,17 +39,6 @@ enum rh_queue_hold {
 };
 
 #define RH_TAG_BYTES 64
-
-/*
- * A file descriptor number that a running queue signals while the control
- * thread exchanges the file behind it. number: what the owner uses, -1 for
- * none. slot: the number once opened, which stays open, and so valid for an
- * owner that has just read it, until the queue has stopped.
- */
-struct rh_signal_fd {
-	atomic_int number;
-	int slot;
-};
 
 struct rh_queue {
 	/* Fixed at rh_queue_init() */
@@ -147,9 +137,6 @@ int rh_queue_begin(struct rh_queue *queue);
  * hold to RH_HOLD_BROKEN if it was broken.
  */
 void rh_queue_finish(struct rh_queue *queue);
-
-/* Exchange what the owner signals. fd: taken; -1 for none. */
-void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd);
 
 /*
  * Signal the error fd and log that the queue is broken, until the next start.

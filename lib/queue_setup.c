@@ -20,12 +20,6 @@
 #include "common/fd.h"
 #include "lib/queue.h"
 
-static void init_signal_fd(struct rh_signal_fd *signal_fd)
-{
-	atomic_init(&signal_fd->number, -1);
-	signal_fd->slot = -1;
-}
-
 void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 		   int wake_fd, bool keep_bad_chains)
 {
@@ -35,8 +29,8 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 	queue->keep_bad_chains = keep_bad_chains;
 	snprintf(queue->tag, sizeof(queue->tag), "%s/q%u", name, index);
 	queue->kick_fd = -1;
-	init_signal_fd(&queue->call);
-	init_signal_fd(&queue->err);
+	rh_signal_fd_init(&queue->call);
+	rh_signal_fd_init(&queue->err);
 	atomic_init(&queue->given_back, false);
 	atomic_init(&queue->failed, false);
 	atomic_init(&queue->may_abandon, false);
@@ -65,10 +59,8 @@ void rh_queue_reset(struct rh_queue *queue)
 	atomic_store(&queue->failed, false);
 	queue->hold = RH_HOLD_NONE;
 	rh_fd_close(&queue->kick_fd);
-	rh_fd_close(&queue->call.slot);
-	rh_fd_close(&queue->err.slot);
-	init_signal_fd(&queue->call);
-	init_signal_fd(&queue->err);
+	rh_signal_fd_deinit(&queue->call);
+	rh_signal_fd_deinit(&queue->err);
 }
 
 void rh_queue_deinit(struct rh_queue *queue)
@@ -85,28 +77,6 @@ bool rh_queue_ready(const struct rh_queue *queue)
 	return queue->state == RH_QUEUE_STOPPED &&
 	       queue->hold == RH_HOLD_NONE && queue->size && queue->has_addr &&
 	       queue->has_kick && queue->enabled;
-}
-
-void rh_signal_fd_set(struct rh_signal_fd *signal_fd, int fd)
-{
-	int done;
-
-	if (fd < 0) {
-		/* The owner may have read the number: the slot stays open. */
-		atomic_store(&signal_fd->number, -1);
-		return;
-	}
-	rh_fd_set_nonblocking(fd);
-	if (signal_fd->slot < 0) {
-		signal_fd->slot = fd;
-	} else {
-		do {
-			done = dup3(fd, signal_fd->slot, O_CLOEXEC);
-		} while (done < 0 && (errno == EINTR || errno == EBUSY));
-		assert(done == signal_fd->slot);
-		close(fd);
-	}
-	atomic_store(&signal_fd->number, signal_fd->slot);
 }
 
 static int refuse_addr(struct rh_queue *queue, const struct rh_map *map,
@@ -373,12 +343,6 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	return 0;
 }
 
-static void close_slot_if_unused(struct rh_signal_fd *signal_fd)
-{
-	if (atomic_load(&signal_fd->number) < 0)
-		rh_fd_close(&signal_fd->slot);
-}
-
 /* The record of a queue that broke would only break it again. */
 static void settle_record(struct rh_queue *queue)
 {
@@ -407,8 +371,8 @@ void rh_queue_finish(struct rh_queue *queue)
 		rh_map_put(queue->map);
 		queue->map = NULL;
 	}
-	close_slot_if_unused(&queue->call);
-	close_slot_if_unused(&queue->err);
+	rh_signal_fd_settle(&queue->call);
+	rh_signal_fd_settle(&queue->err);
 	atomic_store(&queue->given_back, false);
 	atomic_store(&queue->may_abandon, false);
 	queue->state = RH_QUEUE_STOPPED;
