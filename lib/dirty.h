@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "lib/memory.h"
+#include "lib/range.h"
 
 struct rh_dirty_log {
 	struct rh_range bitmap; /* of zeroes: there is none */

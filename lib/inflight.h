@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "lib/memory.h"
+#include "lib/range.h"
 #include "lib/ring.h"
 
 #define RH_INFLIGHT_VERSION 1

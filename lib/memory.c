@@ -15,6 +15,7 @@
 
 #include "lib/guard.h"
 #include "lib/memory.h"
+#include "lib/range.h"
 
 struct rh_mapping {
 	unsigned int nr_refs;
@@ -298,22 +299,32 @@ int rh_map_remove(const struct rh_map *map,
 	return 0;
 }
 
-uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
-			 uint64_t bytes)
+const struct rh_region *rh_map_frontend_region(const struct rh_map *map,
+					       struct frontend_addr addr)
 {
 	for (unsigned int i = 0; i < map->nr_regions; i++) {
 		const struct rh_region *region = &map->regions[i];
-		uint64_t region_bytes = region->guest_end - region->guest_start;
-		uint64_t offset = addr.value - region->frontend_start;
+		uint64_t bytes = region->guest_end - region->guest_start;
 
-		if (addr.value < region->frontend_start ||
-		    offset >= region_bytes)
-			continue;
-		if (bytes > region_bytes - offset)
-			return NULL;
-		return region->host + offset;
+		if (addr.value >= region->frontend_start &&
+		    addr.value - region->frontend_start < bytes)
+			return region;
 	}
 	return NULL;
+}
+
+uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
+			 uint64_t bytes)
+{
+	const struct rh_region *region = rh_map_frontend_region(map, addr);
+	uint64_t offset;
+
+	if (!region)
+		return NULL;
+	offset = addr.value - region->frontend_start;
+	if (bytes > region->guest_end - region->guest_start - offset)
+		return NULL;
+	return region->host + offset;
 }
 
 int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,

@@ -118,33 +118,12 @@ static inline uint8_t *rh_map_guest(const struct rh_map *map,
 	return NULL;
 }
 
+/* The region that addr lies in, or NULL. */
+const struct rh_region *rh_map_frontend_region(const struct rh_map *map,
+					       struct frontend_addr addr);
+
 /* Where the bytes from addr on lie, all of them in one region; else NULL. */
 uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
 			 uint64_t bytes);
-
-/*
- * A part of a peer's file that is no guest memory: a log, a record. All zero:
- * nothing is mapped.
- */
-struct rh_range {
-	uint8_t *address; /* the first byte that was asked for */
-	uint64_t bytes;
-	struct rh_mapping *mapping; /* owned */
-};
-
-/*
- * Map bytes from offset on, for reading and writing; fd stays the caller's.
- * wake_fd: signalled when the range is lost, or -1. Returns 0 with *ret set,
- * or -errno: -EINVAL for a range that is empty, wraps, exceeds its file or
- * does not begin on a page, else what mmap(2) said.
- */
-int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
-		 struct rh_range *ret);
-
-/* Harmless when nothing is mapped. */
-void rh_range_unmap(struct rh_range *range);
-
-/* True if its owner has taken it back (guard.h): it reads zeros. */
-bool rh_range_lost(const struct rh_range *range);
 
 #endif

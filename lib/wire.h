@@ -196,12 +196,13 @@ struct vhost_user_iotlb {
 	uint8_t padding[6];
 };
 
-#define VHOST_ACCESS_RO	       1
-#define VHOST_ACCESS_WO	       2
-#define VHOST_ACCESS_RW	       3
-#define VHOST_IOTLB_MISS       1
-#define VHOST_IOTLB_UPDATE     2
-#define VHOST_IOTLB_INVALIDATE 3
+#define VHOST_ACCESS_RO		1
+#define VHOST_ACCESS_WO		2
+#define VHOST_ACCESS_RW		3
+#define VHOST_IOTLB_MISS	1
+#define VHOST_IOTLB_UPDATE	2
+#define VHOST_IOTLB_INVALIDATE	3
+#define VHOST_IOTLB_ACCESS_FAIL 4
 
 /* vhost-user, Inflight description */
 struct vhost_user_inflight {
