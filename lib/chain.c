@@ -11,6 +11,10 @@
  * A chain that is too large keeps the last byte of its last writable buffer
  * as its last piece, and one that has a buffer outside guest memory is walked
  * to its end: a device that reports errors in a final byte finds that byte.
+ *
+ * Behind an IOMMU no buffer takes the short way in add_buffer(), so that others
+ * pay nothing for it. A chain is walked to its end there, too: only one that is
+ * well-formed has its first miss asked for.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,12 +46,15 @@ struct walk {
 	struct rh_chain_slot *slot;
 	struct iovec *iov;
 	unsigned int capacity;
+	unsigned int quick_capacity; /* the same; 0 behind an IOMMU */
 	unsigned int nr_readable;
 	unsigned int nr_writable;
 	uint64_t readable_bytes;
 	uint64_t writable_bytes;
 	uint64_t total_bytes; /* of all buffers, left out or not */
 	bool too_large;
+	bool misses; /* what is in these: */
+	struct rh_reach missing;
 	int error;
 };
 
@@ -90,8 +97,45 @@ static inline struct descriptor decode_packed(struct raw_descriptor raw)
 	};
 }
 
-/* The table lies in guest memory as a whole: open_indirect() saw to it. */
-static struct raw_descriptor fetch_cut(const struct rh_map *map,
+static void note_miss(struct walk *walk, struct rh_reach reach)
+{
+	if (walk->misses)
+		return;
+	walk->misses = true;
+	walk->missing = reach;
+}
+
+/*
+ * As rh_map_guest(). NULL is a miss, too: as long as one is noted, the chain is
+ * not handed out.
+ */
+static uint8_t *locate(struct walk *walk, struct guest_addr addr,
+		       uint64_t bytes, bool writable, uint64_t *contiguous)
+{
+	const struct rh_reach reach = {
+		.iova = { addr.value },
+		.bytes = bytes,
+		.permission = writable ? VHOST_ACCESS_WO : VHOST_ACCESS_RO,
+	};
+	struct rh_miss *miss = walk->slot->miss;
+	uint8_t *host = NULL;
+	int result;
+
+	if (!miss)
+		return rh_map_guest(walk->map, addr, bytes, contiguous);
+	result = rh_miss_find(miss, reach, &host, contiguous);
+	if (result == -EAGAIN)
+		note_miss(walk, reach);
+	else if (result)
+		rh_miss_report_fault(miss, reach);
+	return host;
+}
+
+/*
+ * The table lies in guest memory as a whole: open_indirect() saw to it. Only
+ * the IOTLB may have lost a part of it since, which is a miss.
+ */
+static struct raw_descriptor fetch_cut(struct walk *walk,
 				       const struct table *table, uint32_t i)
 {
 	uint8_t copy[DESC_BYTES] = { 0 };
@@ -103,10 +147,10 @@ static struct raw_descriptor fetch_cut(const struct rh_map *map,
 		uint64_t contiguous;
 		const volatile uint8_t *from;
 
-		from = rh_map_guest(map, addr, sizeof(copy) - done,
-				    &contiguous);
+		from = locate(walk, addr, sizeof(copy) - done, false,
+			      &contiguous);
 		if (!from)
-			break;
+			return (struct raw_descriptor){ 0 };
 		for (uint64_t n = 0; n < contiguous; n++)
 			copy[done + n] = from[n];
 		done += contiguous;
@@ -115,13 +159,13 @@ static struct raw_descriptor fetch_cut(const struct rh_map *map,
 	return load((const struct unaligned_word *)copy);
 }
 
-static inline struct raw_descriptor fetch(const struct rh_map *map,
+static inline struct raw_descriptor fetch(struct walk *walk,
 					  const struct table *table, uint32_t i)
 {
 	if (likely(table->entries))
 		return load((const struct unaligned_word *)(table->entries +
 							    i * DESC_BYTES));
-	return fetch_cut(map, table, i);
+	return fetch_cut(walk, table, i);
 }
 
 static void set_error(struct walk *walk, int error)
@@ -142,6 +186,8 @@ static bool has_room(struct walk *walk)
 	memcpy(walk->slot->spill, walk->iov, nr * sizeof(struct iovec));
 	walk->iov = walk->slot->spill;
 	walk->capacity = RH_CHAIN_MAX_IOV;
+	if (walk->quick_capacity)
+		walk->quick_capacity = RH_CHAIN_MAX_IOV;
 	return true;
 }
 
@@ -188,7 +234,7 @@ static void add_excess(struct walk *walk, const struct descriptor *desc)
 	if (!(desc->flags & VIRTQ_DESC_F_WRITE))
 		return;
 	if (!add_overflows(desc->addr.value, desc->len - 1, &last.value))
-		base = rh_map_guest(walk->map, last, 1, &contiguous);
+		base = locate(walk, last, 1, true, &contiguous);
 	if (walk->nr_writable || !has_room(walk))
 		drop_last(walk);
 	append(walk, base, 1, true);
@@ -203,7 +249,7 @@ static void add_cut(struct walk *walk, const struct descriptor *desc)
 
 	while (left) {
 		uint64_t contiguous = left;
-		void *base = rh_map_guest(walk->map, addr, left, &contiguous);
+		void *base = locate(walk, addr, left, writable, &contiguous);
 
 		if (!has_room(walk)) {
 			add_excess(walk, desc);
@@ -240,7 +286,7 @@ static inline void add_buffer(struct walk *walk, const struct descriptor *desc)
 	uint64_t contiguous = 0;
 	void *base = NULL;
 
-	if (likely(desc->len && nr < walk->capacity && !walk->too_large &&
+	if (likely(desc->len && nr < walk->quick_capacity && !walk->too_large &&
 		   total_bytes <= UINT32_MAX &&
 		   (writable || !walk->nr_writable)))
 		base = rh_map_guest(walk->map, desc->addr, desc->len,
@@ -261,7 +307,7 @@ static int walk_table(struct walk *walk, const struct table *table, uint32_t i,
 		      struct raw_descriptor *ret)
 {
 	for (uint32_t step = 0; step < table->nr_entries; step++) {
-		struct raw_descriptor raw = fetch(walk->map, table, i);
+		struct raw_descriptor raw = fetch(walk, table, i);
 		struct descriptor desc = decode_split(raw);
 
 		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
@@ -286,7 +332,7 @@ static int walk_packed_table(struct walk *walk, const struct table *table,
 			     struct raw_descriptor *ret)
 {
 	for (uint32_t i = 0; i < table->nr_entries; i++) {
-		struct raw_descriptor raw = fetch(walk->map, table, i);
+		struct raw_descriptor raw = fetch(walk, table, i);
 		struct descriptor desc = decode_packed(raw);
 
 		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
@@ -298,14 +344,13 @@ static int walk_packed_table(struct walk *walk, const struct table *table,
 	return 0;
 }
 
-/* True if no byte of the range is outside guest memory. */
-static bool is_mapped(const struct rh_map *map, struct guest_addr addr,
-		      uint64_t bytes)
+/* True if no byte of a table is outside guest memory. */
+static bool is_mapped(struct walk *walk, struct guest_addr addr, uint64_t bytes)
 {
 	while (bytes) {
 		uint64_t contiguous;
 
-		if (!rh_map_guest(map, addr, bytes, &contiguous))
+		if (!locate(walk, addr, bytes, false, &contiguous))
 			return false;
 		addr.value += contiguous;
 		bytes -= contiguous;
@@ -318,7 +363,7 @@ static bool is_mapped(const struct rh_map *map, struct guest_addr addr,
  * be longer than the queue, since Windows makes such ones; its WRITE flag has
  * no meaning, and it need not have been negotiated (Windows again).
  */
-static inline int open_indirect(const struct walk *walk, uint16_t queue_size,
+static inline int open_indirect(struct walk *walk, uint16_t queue_size,
 				struct descriptor desc, struct table *table)
 {
 	uint32_t most = MAX((uint32_t)queue_size, (uint32_t)RH_CHAIN_MAX_IOV);
@@ -329,12 +374,13 @@ static inline int open_indirect(const struct walk *walk, uint16_t queue_size,
 		return -EPROTO;
 	table->nr_entries = desc.len / DESC_BYTES;
 	table->addr = desc.addr;
-	table->entries =
-		rh_map_guest(walk->map, desc.addr, desc.len, &contiguous);
+	table->entries = locate(walk, desc.addr, desc.len, false, &contiguous);
 	if (likely(table->entries && contiguous == desc.len))
 		return 0;
 	table->entries = NULL;
-	return is_mapped(walk->map, desc.addr, desc.len) ? 0 : -EPROTO;
+	if (is_mapped(walk, desc.addr, desc.len))
+		return 0;
+	return walk->misses ? -EAGAIN : -EPROTO;
 }
 
 static inline void begin(struct walk *walk, const struct rh_map *map,
@@ -345,13 +391,21 @@ static inline void begin(struct walk *walk, const struct rh_map *map,
 		.slot = slot,
 		.iov = slot->iov,
 		.capacity = RH_CHAIN_INLINE_IOV,
+		.quick_capacity = slot->miss ? 0 : RH_CHAIN_INLINE_IOV,
 	};
 }
 
-static inline void finish(const struct walk *walk)
+/* result: of the walk; AT_INDIRECT is an indirect table inside another one. */
+static inline int finish(const struct walk *walk, int result)
 {
 	struct rh_chain *chain = &walk->slot->chain;
 
+	if (unlikely(result && result != -EAGAIN))
+		return -EPROTO;
+	if (unlikely(walk->misses)) {
+		rh_miss_want(walk->slot->miss, walk->missing);
+		return -EAGAIN;
+	}
 	chain->readable = walk->iov;
 	chain->writable = walk->iov + walk->nr_readable;
 	chain->readable_bytes = walk->readable_bytes;
@@ -359,6 +413,7 @@ static inline void finish(const struct walk *walk)
 	chain->nr_readable = walk->nr_readable;
 	chain->nr_writable = walk->nr_writable;
 	chain->error = walk->error;
+	return 0;
 }
 
 int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
@@ -380,11 +435,7 @@ int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
 		if (!result)
 			result = walk_table(&walk, &table, 0, &indirect);
 	}
-	/* AT_INDIRECT again is an indirect table inside another one. */
-	if (unlikely(result))
-		return -EPROTO;
-	finish(&walk);
-	return 0;
+	return finish(&walk, result);
 }
 
 int rh_chain_walk_packed(const struct rh_map *map,
@@ -407,8 +458,5 @@ int rh_chain_walk_packed(const struct rh_map *map,
 		if (!result)
 			result = walk_packed_table(&walk, &table, &indirect);
 	}
-	if (unlikely(result))
-		return -EPROTO;
-	finish(&walk);
-	return 0;
+	return finish(&walk, result);
 }

@@ -7,6 +7,8 @@
  * loop ends (virtio 1.3, 2.7.5 and 2.7.5.3). In packed layout there is no
  * link to follow: all entries of a table are the chain (2.8.6 and 2.8.7).
  *
+ * Addresses are the guest's own, or go through the IOTLB (slot->miss).
+ *
  * Owner: that of the queue.
  */
 #ifndef LIB_CHAIN_H
@@ -18,6 +20,7 @@
 #include <ringhost/queue.h>
 
 #include "lib/memory.h"
+#include "lib/miss.h"
 #include "lib/wire.h"
 
 /* iovecs inside the slot; a longer chain moves to the slot's spill area */
@@ -26,9 +29,10 @@
 /* What a queue keeps for each descriptor head; allocated when it starts. */
 struct rh_chain_slot {
 	struct rh_chain chain;
-	bool under_way;	     /* popped and not pushed */
-	uint16_t nr_desc;    /* in the ring; only of a packed one */
-	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
+	bool under_way;	      /* popped and not pushed */
+	uint16_t nr_desc;     /* in the ring; only of a packed one */
+	struct iovec *spill;  /* RH_CHAIN_MAX_IOV of them; not owned */
+	struct rh_miss *miss; /* NULL without an IOMMU; not owned */
 	struct iovec iov[RH_CHAIN_INLINE_IOV];
 };
 
@@ -38,7 +42,7 @@ struct rh_chain_slot {
  * desc: the queue's table of size descriptors; head: below size.
  * Returns 0 (chain.error may be set), or -EPROTO when the table is malformed
  * in a way that leaves no chain: a loop, an index out of range, a bad
- * indirect table.
+ * indirect table. -EAGAIN: the IOTLB misses a part of it, slot->miss waits.
  */
 int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
 		  uint16_t size, uint16_t head, struct rh_chain_slot *slot);

@@ -49,6 +49,7 @@ static inline uint32_t rh_payload_num(const struct rh_request *request)
 	return vring.num;
 }
 
+int rh_handle_iotlb_msg(struct rh_request *request);
 int rh_handle_get_shared_object(struct rh_request *request);
 int rh_handle_set_device_state_fd(struct rh_request *request);
 int rh_handle_check_device_state(struct rh_request *request);

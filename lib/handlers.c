@@ -22,7 +22,8 @@
 	 FEATURE_BIT(VIRTIO_F_VERSION_1) | FEATURE_BIT(VIRTIO_F_RING_PACKED) | \
 	 FEATURE_BIT(VIRTIO_F_IN_ORDER) | FEATURE_BIT(VIRTIO_F_RING_RESET) |   \
 	 FEATURE_BIT(VIRTIO_F_NOTIFICATION_DATA) |                             \
-	 FEATURE_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | OF_TRANSPORT)
+	 FEATURE_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) |                               \
+	 FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM) | OF_TRANSPORT)
 
 /* The device is not told of these. */
 #define OF_TRANSPORT                                                           \
@@ -34,6 +35,28 @@
 
 /* SET_CONFIG flags: 0 is "writable"; some front-ends say 1 for the same. */
 #define MAX_CONFIG_FLAGS 1
+
+static int create_iotlb(struct rh_session_state *state)
+{
+	unsigned int nr_queues = state->session.nr_queues;
+	int error;
+
+	error = rh_iotlb_create(nr_queues, &state->iotlb);
+	if (error)
+		return error;
+	state->misses = calloc(nr_queues, sizeof(*state->misses));
+	if (!state->misses)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < nr_queues; i++) {
+		struct rh_queue *queue = &state->queues[i];
+
+		queue->miss = &state->misses[i];
+		rh_miss_init(queue->miss, state->iotlb, queue->wake_fd,
+			     &queue->kick_fd);
+	}
+	rh_outbox_set_misses(&state->outbox, state->misses, nr_queues);
+	return 0;
+}
 
 int rh_session_state_init(struct rh_session_state *state,
 			  const struct rh_device_config *config,
@@ -57,6 +80,8 @@ int rh_session_state_init(struct rh_session_state *state,
 	error = rh_map_create(&state->empty);
 	if (!error)
 		state->map = rh_map_get(state->empty);
+	if (!error)
+		error = create_iotlb(state);
 	return error;
 }
 
@@ -64,6 +89,7 @@ void rh_replace_map(struct rh_session_state *state, struct rh_map *map)
 {
 	rh_map_put(state->map);
 	state->map = map;
+	rh_iotlb_clear(state->iotlb);
 	for (unsigned int i = 0; i < state->session.nr_queues; i++) {
 		if (state->queues[i].hold == RH_HOLD_UNRESOLVED)
 			state->queues[i].hold = RH_HOLD_NONE;
@@ -96,6 +122,12 @@ void rh_session_state_deinit(struct rh_session_state *state)
 	rh_dirty_log_reset(&state->log);
 	rh_transfer_reset(&state->transfer);
 	rh_inflight_drop(&state->inflight);
+	for (unsigned int i = 0; i < state->session.nr_queues; i++)
+		state->queues[i].miss = NULL;
+	free(state->misses);
+	rh_iotlb_destroy(state->iotlb);
+	state->misses = NULL;
+	state->iotlb = NULL;
 	rh_map_put(state->map);
 	rh_map_put(state->empty);
 	state->map = NULL;
@@ -198,6 +230,10 @@ static int set_features(struct rh_request *request)
 	if (state->inflight.has_run && features != old_features)
 		rh_forget_inflight(state);
 	state->session.features = features;
+	for (unsigned int i = 0; i < state->session.nr_queues; i++) {
+		if (state->queues[i].hold == RH_HOLD_MISS)
+			state->queues[i].hold = RH_HOLD_NONE;
+	}
 	set_initial_enable(state, old_features);
 	if (ops->features_set)
 		ops->features_set(state->config->opaque,
@@ -450,6 +486,7 @@ static int (*const handlers[VHOST_USER_REQUEST_END])(struct rh_request *) = {
 	[VHOST_USER_GET_QUEUE_NUM] = get_queue_num,
 	[VHOST_USER_SET_VRING_ENABLE] = rh_handle_set_vring_enable,
 	[VHOST_USER_SET_BACKEND_REQ_FD] = set_backend_req_fd,
+	[VHOST_USER_IOTLB_MSG] = rh_handle_iotlb_msg,
 	[VHOST_USER_GET_CONFIG] = get_config,
 	[VHOST_USER_SET_CONFIG] = set_config,
 	[VHOST_USER_POSTCOPY_ADVISE] = rh_handle_postcopy_advise,

@@ -43,6 +43,8 @@ struct rh_session_state {
 	bool can_postcopy; /* fixed */
 	struct rh_transfer transfer;
 	struct log_limit limit; /* of what a front-end can repeat */
+	struct rh_iotlb *iotlb; /* empty without VIRTIO_F_ACCESS_PLATFORM */
+	struct rh_miss *misses; /* one for each queue */
 	const struct rh_device_config *config; /* the device's */
 };
 

@@ -210,20 +210,31 @@ static int retake(struct rh_record *record, struct rh_ring *ring,
 int rh_record_take(struct rh_record *record, struct rh_ring *ring,
 		   uint16_t *head)
 {
-	int result;
-
-	if (unlikely(rh_record_owes(record)))
+	record->retakes = unlikely(rh_record_owes(record));
+	if (record->retakes)
 		return retake(record, ring, head);
-	result = rh_ring_take(ring, head);
-	if (result <= 0)
-		return result;
+	return rh_ring_take(ring, head);
+}
+
+void rh_record_taken(struct rh_record *record, const struct rh_ring *ring,
+		     uint16_t head)
+{
 	record->has_taken = true;
+	if (record->retakes)
+		return; /* it is recorded already */
 	record->nr_recorded++;
 	if (record->is_packed)
-		rh_record_take_packed(record, ring, *head);
+		rh_record_take_packed(record, ring, head);
 	else
-		rh_record_take_split(record, *head);
-	return 1;
+		rh_record_take_split(record, head);
+}
+
+void rh_record_untake(struct rh_record *record, struct rh_ring *ring)
+{
+	if (record->retakes)
+		record->next_owed--;
+	else
+		rh_ring_untake(ring);
 }
 
 /*

@@ -55,6 +55,7 @@ struct rh_owed {
 struct rh_record {
 	bool is_packed;
 	bool has_taken;	   /* since the start */
+	bool retakes;	   /* the chain taken last was owed */
 	uint16_t size;	   /* of the ring */
 	void *region;	   /* not owned */
 	const char *fault; /* a clause: why a take returned -EPROTO */
@@ -120,11 +121,17 @@ static inline bool rh_record_owes(const struct rh_record *record)
 }
 
 /*
- * As rh_ring_take() and rh_ring_publish(), with what is owed first, and
- * everything recorded. fault is set where the region is to blame.
+ * As rh_ring_take(), with what is owed first. fault is set where the region is
+ * to blame. Either of the next two follows: it was handed out and is recorded
+ * from now on, or it waits where it was.
  */
 int rh_record_take(struct rh_record *record, struct rh_ring *ring,
 		   uint16_t *head);
+void rh_record_taken(struct rh_record *record, const struct rh_ring *ring,
+		     uint16_t head);
+void rh_record_untake(struct rh_record *record, struct rh_ring *ring);
+
+/* rh_ring_publish(), after which nothing that was given is under way. */
 bool rh_record_publish(struct rh_record *record, struct rh_ring *ring);
 
 /* Note a head that rh_ring_give() has put into the ring. */

@@ -376,27 +376,26 @@ void rh_iotlb_invalidate(struct rh_iotlb *iotlb, struct iova first,
 }
 
 /* What the entries say now, or half of what they say. */
-static int look(const struct rh_iotlb *iotlb, struct iova iova,
-		unsigned int permission, struct range *found)
+static int look(const struct rh_iotlb *iotlb, struct rh_reach reach,
+		struct range *found)
 {
-	unsigned int i = lower_bound(iotlb, iova.value);
+	unsigned int i = lower_bound(iotlb, reach.iova.value);
 
 	if (i >= LOAD(iotlb->nr_entries))
 		return -EAGAIN;
 	*found = load_entry(&iotlb->entries[i]);
-	if (found->first > iova.value || found->last < iova.value)
+	if (found->first > reach.iova.value || found->last < reach.iova.value)
 		return -EAGAIN;
-	return permission & ~found->permission ? -EFAULT : 0;
+	return reach.permission & ~found->permission ? -EFAULT : 0;
 }
 
-int rh_iotlb_find(const struct rh_iotlb *iotlb, struct iova iova,
-		  uint64_t bytes, unsigned int permission, uint8_t **host,
-		  uint64_t *contiguous)
+int rh_iotlb_find(const struct rh_iotlb *iotlb, struct rh_reach reach,
+		  uint8_t **host, uint64_t *contiguous)
 {
 	uint64_t last;
 
-	if (add_overflows(iova.value, bytes - 1, &last)) {
-		*contiguous = bytes;
+	if (add_overflows(reach.iova.value, reach.bytes - 1, &last)) {
+		*contiguous = reach.bytes;
 		return -EFAULT;
 	}
 	for (int i = 0; i < TRIES; i++) {
@@ -405,18 +404,20 @@ int rh_iotlb_find(const struct rh_iotlb *iotlb, struct iova iova,
 		struct range found = { 0 };
 		int result;
 
-		result = look(iotlb, iova, permission, &found);
+		result = look(iotlb, reach, &found);
 		/* pairs with begin_change() */
 		atomic_thread_fence(memory_order_acquire);
 		if (sequence & 1 || LOAD(iotlb->sequence) != sequence)
 			continue;
 		if (result == -EAGAIN)
 			break;
-		*contiguous = MIN(bytes - 1, found.last - iova.value) + 1;
+		*contiguous =
+			MIN(reach.bytes - 1, found.last - reach.iova.value) + 1;
 		if (!result)
-			*host = found.host + (iova.value - found.first);
+			*host = found.host + (reach.iova.value - found.first);
 		return result;
 	}
-	*contiguous = MIN(bytes, PAGE_BYTES - iova.value % PAGE_BYTES);
+	*contiguous =
+		MIN(reach.bytes, PAGE_BYTES - reach.iova.value % PAGE_BYTES);
 	return -EAGAIN;
 }

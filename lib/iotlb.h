@@ -26,6 +26,13 @@ struct iova {
 	uint64_t value;
 };
 
+/* What someone reaches for */
+struct rh_reach {
+	struct iova iova;
+	uint64_t bytes;		 /* above 0 */
+	unsigned int permission; /* that it takes, of VHOST_ACCESS_RO and _WO */
+};
+
 struct rh_iotlb;
 
 /*
@@ -59,15 +66,13 @@ void rh_iotlb_invalidate(struct rh_iotlb *iotlb, struct iova first,
 			 struct iova last);
 
 /*
- * Where bytes from iova on lie. bytes: above 0. permission: what is needed,
- * of VHOST_ACCESS_RO and _WO.
+ * Where the first of these bytes lie.
  *
  * Returns 0 with *host set, -EFAULT where that is not allowed, or -EAGAIN for
  * a miss. *contiguous is set to how many of the bytes, 1 at least, this holds
  * for. Any thread; never waits: while the table changes all is a miss.
  */
-int rh_iotlb_find(const struct rh_iotlb *iotlb, struct iova iova,
-		  uint64_t bytes, unsigned int permission, uint8_t **host,
-		  uint64_t *contiguous);
+int rh_iotlb_find(const struct rh_iotlb *iotlb, struct rh_reach reach,
+		  uint8_t **host, uint64_t *contiguous);
 
 #endif

@@ -145,6 +145,12 @@ static const struct rh_message_row rows[VHOST_USER_REQUEST_END] = {
 		.max_fds = 1,
 		.needs_protocol = PROTOCOL(BACKEND_REQ),
 	},
+	[VHOST_USER_IOTLB_MSG] = {
+		.name = "IOTLB_MSG",
+		PAYLOAD(sizeof(struct vhost_user_iotlb)),
+		.quiet = RH_QUIET_INVALIDATION,
+		.needs_features = FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM),
+	},
 	[VHOST_USER_GET_CONFIG] = {
 		.name = "GET_CONFIG",
 		.min_bytes = CONFIG_HEAD,
@@ -310,10 +316,15 @@ enum rh_quiet rh_message_quiet(const struct rh_incoming *incoming)
 {
 	const struct rh_message_row *row =
 		rh_message_row(incoming->header.request);
+	struct vhost_user_iotlb iotlb;
 
 	if (row->quiet == RH_QUIET_ALL_IF_ZERO)
 		return first_u64(incoming) ? RH_QUIET_NONE : RH_QUIET_ALL;
-	return row->quiet;
+	if (row->quiet != RH_QUIET_INVALIDATION)
+		return row->quiet;
+	memcpy(&iotlb, incoming->payload, sizeof(iotlb));
+	return iotlb.type == VHOST_IOTLB_INVALIDATE ? RH_QUIET_ALL :
+						      RH_QUIET_NONE;
 }
 
 /* Either the bit that says "no fd", or an fd. */

@@ -28,6 +28,7 @@ enum rh_quiet {
 	RH_QUIET_ALL,
 	RH_QUIET_TO_LOG,      /* those whose logging it switches (handlers.h) */
 	RH_QUIET_ALL_IF_ZERO, /* all, if the payload is a u64 of 0 */
+	RH_QUIET_INVALIDATION, /* all of them, if it is one of the IOTLB */
 };
 
 /* Where a message names its queue. */
@@ -75,7 +76,7 @@ int64_t rh_message_max_payload(const struct vhost_user_header *header);
 int rh_message_check(const struct rh_incoming *incoming,
 		     const struct rh_session *session, const char **why);
 
-/* Which queues a checked message needs quiet: one of the first three. */
+/* The quiet that a checked message needs: one of the first four. */
 enum rh_quiet rh_message_quiet(const struct rh_incoming *incoming);
 
 /* The queue that a checked message names. */

@@ -3,6 +3,7 @@
  * outbox - what the device has to tell its front-end, and in which order
  */
 #include <errno.h>
+#include <string.h>
 
 #include "common/base.h"
 #include "lib/outbox.h"
@@ -108,12 +109,38 @@ static void object_answered(struct rh_outbox *outbox,
 	rh_objects_answered(&outbox->objects, answer);
 }
 
+static bool compose_iotlb(struct rh_outbox *outbox,
+			  struct rh_channel_message *message)
+{
+	memset(&outbox->question, 0, sizeof(outbox->question));
+	if (!rh_miss_next(outbox->misses, outbox->nr_misses, &outbox->asking,
+			  &outbox->question))
+		return false;
+	message->iotlb = outbox->question;
+	message->size = sizeof(message->iotlb);
+	return true;
+}
+
+/* A channel that has ended told nobody. */
+static void iotlb_answered(struct rh_outbox *outbox,
+			   struct rh_channel_answer *answer)
+{
+	if (answer->error || answer->value)
+		rh_miss_answered(&outbox->misses[outbox->asking],
+				 &outbox->question, !answer->error);
+}
+
 /* compose_object() chooses one of three requests. */
 static const struct source sources[] = {
 	{ VHOST_USER_BACKEND_SHARED_OBJECT_ADD, compose_object,
 	  object_answered },
 	{ VHOST_USER_BACKEND_VRING_CALL, compose_call, call_answered },
 	{ VHOST_USER_BACKEND_VRING_ERR, compose_err, err_answered },
+	{
+		VHOST_USER_BACKEND_IOTLB_MSG,
+		compose_iotlb,
+		iotlb_answered,
+	},
 	{
 		VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
 		compose_config_change,
@@ -173,7 +200,18 @@ void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
 	outbox->config_changed = false;
 	outbox->speaker = 0;
 	rh_objects_init(&outbox->objects, config);
+	outbox->misses = NULL;
+	outbox->nr_misses = 0;
+	outbox->asking = 0;
+	outbox->limit = (struct log_limit){ 0 };
 	rh_channel_init(&outbox->channel, tag, &owner);
+}
+
+void rh_outbox_set_misses(struct rh_outbox *outbox, struct rh_miss *misses,
+			  unsigned int nr_misses)
+{
+	outbox->misses = misses;
+	outbox->nr_misses = nr_misses;
 }
 
 void rh_outbox_reset(struct rh_outbox *outbox)
@@ -183,8 +221,24 @@ void rh_outbox_reset(struct rh_outbox *outbox)
 	outbox->config_changed = false;
 }
 
+static bool any_waits(const struct rh_outbox *outbox)
+{
+	for (unsigned int i = 0; i < outbox->nr_misses; i++) {
+		if (rh_miss_waits(&outbox->misses[i]))
+			return true;
+	}
+	return false;
+}
+
 int rh_outbox_send(struct rh_outbox *outbox)
 {
+	if (outbox->channel.state == RH_CHANNEL_CLOSED && any_waits(outbox))
+		rh_log_limited(&outbox->limit, RH_LOG_WARNING,
+			       outbox->channel.tag,
+			       "the guest's IOMMU hides memory that a queue "
+			       "needs, and the front-end cannot be asked for "
+			       "it: it must negotiate BACKEND_REQ and send "
+			       "SET_BACKEND_REQ_FD");
 	return rh_channel_send(&outbox->channel);
 }
 

@@ -17,6 +17,7 @@
 
 #include "lib/channel.h"
 #include "lib/message.h"
+#include "lib/miss.h"
 #include "lib/objects.h"
 #include "lib/queue.h"
 
@@ -29,13 +30,22 @@ struct rh_outbox {
 	struct rh_queue *told;	 /* whose message is on its way */
 	bool config_changed;
 	struct rh_objects objects;
-	unsigned int speaker; /* the source whose message is on its way */
+	unsigned int speaker;	/* the source whose message is on its way */
+	struct rh_miss *misses; /* nr_misses of them; not owned */
+	unsigned int nr_misses;
+	unsigned int asking; /* the one that question is of */
+	struct vhost_user_iotlb question;
+	struct log_limit limit;
 };
 
 /* Nothing is owned; all outlive the outbox. tag: for the log. */
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
 		    struct rh_queue *queues,
 		    const struct rh_device_config *config, const char *tag);
+
+/* misses: what to ask for the queues, one each; outlive the outbox. */
+void rh_outbox_set_misses(struct rh_outbox *outbox, struct rh_miss *misses,
+			  unsigned int nr_misses);
 
 /* Close the channel and forget what was to be said. */
 void rh_outbox_reset(struct rh_outbox *outbox);

@@ -198,6 +198,19 @@ int rh_packed_take(struct rh_packed *packed, uint16_t *id)
 	return 1;
 }
 
+void rh_packed_untake(struct rh_packed *packed)
+{
+	struct rh_packed_place *place = &packed->next_avail;
+
+	if (place->index < packed->nr_taken) {
+		place->index += packed->size;
+		place->wrap = !place->wrap;
+	}
+	place->index -= packed->nr_taken;
+	packed->nr_held -= packed->nr_taken;
+	packed->nr_taken = 0;
+}
+
 bool rh_packed_pending(const struct rh_packed *packed)
 {
 	const struct pvirtq_desc *desc =

@@ -83,6 +83,9 @@ bool rh_packed_is_available(const struct rh_packed *packed,
  */
 int rh_packed_take(struct rh_packed *packed, uint16_t *id);
 
+/* Put back the chain that was taken last: it is the next one again. */
+void rh_packed_untake(struct rh_packed *packed);
+
 /* True when rh_packed_take() would not return 0. */
 bool rh_packed_pending(const struct rh_packed *packed);
 

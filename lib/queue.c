@@ -49,7 +49,25 @@ static bool waits_its_turn(const struct rh_queue *queue, uint16_t head)
 	       rh_order_has(&queue->order, head);
 }
 
-/* Returns 0, or -errno with the queue broken. */
+static int take(struct rh_queue *queue, uint16_t *head)
+{
+	if (unlikely(queue->record))
+		return rh_record_take(queue->record, &queue->ring, head);
+	return rh_ring_take(&queue->ring, head);
+}
+
+static void untake(struct rh_queue *queue)
+{
+	if (unlikely(queue->record))
+		rh_record_untake(queue->record, &queue->ring);
+	else
+		rh_ring_untake(&queue->ring);
+}
+
+/*
+ * Returns 0, -EAGAIN when it has to wait for an address and is in the ring
+ * again, or another -errno with the queue broken.
+ */
 static int take_chain(struct rh_queue *queue, uint16_t head,
 		      struct rh_chain_slot *slot)
 {
@@ -59,6 +77,10 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 		return rh_queue_break(queue, "head %u is available twice",
 				      head);
 	error = rh_ring_walk(&queue->ring, queue->map, head, slot);
+	if (unlikely(error == -EAGAIN)) {
+		untake(queue);
+		return error;
+	}
 	if (unlikely(error))
 		return rh_queue_break(
 			queue,
@@ -74,6 +96,8 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	}
 	slot->under_way = true;
 	queue->nr_under_way++;
+	if (unlikely(queue->record))
+		rh_record_taken(queue->record, &queue->ring, head);
 	if (unlikely(queue->tracker))
 		rh_tracker_popped(queue->tracker, &slot->chain);
 	if (unlikely(rh_order_is_kept(&queue->order)))
@@ -97,13 +121,6 @@ static void begin_if_late(struct rh_queue *queue)
 		rh_queue_begin(queue);
 }
 
-static int take(struct rh_queue *queue, uint16_t *head)
-{
-	if (unlikely(queue->record))
-		return rh_record_take(queue->record, &queue->ring, head);
-	return rh_ring_take(&queue->ring, head);
-}
-
 int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 {
 	uint16_t head;
@@ -112,6 +129,8 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 	begin_if_late(queue);
 	if (unlikely(queue->broken))
 		return -EPROTO;
+	if (unlikely(queue->iommu) && !rh_miss_resume(queue->iommu))
+		return 0;
 	result = take(queue, &head);
 	if (unlikely(result < 0))
 		return break_at(queue);
@@ -119,7 +138,9 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 		return 0;
 	result = take_chain(queue, head, &queue->slots[head]);
 	if (unlikely(result))
-		return result;
+		return result == -EAGAIN ? 0 : result;
+	if (unlikely(queue->iommu))
+		rh_miss_done(queue->iommu);
 	*ret = &queue->slots[head].chain;
 	return 1;
 }
@@ -221,12 +242,19 @@ void rh_queue_suppress_kicks(struct rh_queue *queue)
 		rh_tracker_kicks_changed(queue->tracker);
 }
 
+/* Broken, or what comes next is not there yet: nothing can be popped now. */
+static bool is_blocked(const struct rh_queue *queue)
+{
+	return queue->broken ||
+	       (unlikely(queue->iommu) && rh_miss_waits(queue->iommu));
+}
+
 bool rh_queue_expect_kicks(struct rh_queue *queue)
 {
 	bool pending;
 
 	begin_if_late(queue);
-	if (queue->broken)
+	if (is_blocked(queue))
 		return false;
 	pending = rh_ring_expect_kicks(&queue->ring) || rh_queue_owes(queue);
 	if (unlikely(queue->tracker))
@@ -238,7 +266,7 @@ bool rh_queue_pending(const struct rh_queue *queue)
 {
 	if (unlikely(queue->unbegun))
 		return true; /* it takes a pop to know */
-	return !queue->broken &&
+	return !is_blocked(queue) &&
 	       (rh_queue_owes(queue) || rh_ring_pending(&queue->ring));
 }
 

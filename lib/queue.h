@@ -36,6 +36,7 @@ enum rh_queue_hold {
 	RH_HOLD_NONE,
 	RH_HOLD_UNRESOLVED, /* until memory or the queue is set up anew */
 	RH_HOLD_BROKEN,	    /* until the queue is set up anew */
+	RH_HOLD_MISS,	    /* until the IOTLB has the ring's addresses */
 };
 
 #define RH_TAG_BYTES 64
@@ -46,6 +47,7 @@ struct rh_queue {
 	int wake_fd; /* the device's eventfd: rh_queue_stopped() signals it */
 	bool keep_bad_chains;
 	const struct rh_dirty_log *log; /* the session's; NULL: none ever */
+	struct rh_miss *miss; /* the session's; NULL without a session state */
 	char tag[RH_TAG_BYTES];
 
 	/* Control thread: what the front-end has set */
@@ -81,6 +83,7 @@ struct rh_queue {
 	struct rh_ring ring;
 	struct rh_order order;	     /* kept with VIRTIO_F_IN_ORDER */
 	struct rh_map *map;	     /* a reference */
+	struct rh_miss *iommu;	     /* miss, if there is an IOMMU, or NULL */
 	struct rh_chain_slot *slots; /* ring.size of them */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */
 	struct iovec *noted; /* as much for the tracker, or NULL */
@@ -119,10 +122,14 @@ bool rh_queue_ready(const struct rh_queue *queue);
  * Returns 0 or -errno: -EFAULT when an address is in no region (logged, with
  * what to do), -EINVAL when one is misaligned or the layout that features ask
  * for cannot have this size or base, -ENOMEM; each is logged and leaves the
- * queue broken, its error fd signalled.
+ * queue broken, its error fd signalled. -EAGAIN: the IOTLB misses a part of
+ * the ring; hold is RH_HOLD_MISS until rh_queue_recheck() finds an answer.
  */
 int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		   uint64_t features);
+
+/* If the queue was held for a miss that has been answered, it is no more. */
+void rh_queue_recheck(struct rh_queue *queue);
 
 /*
  * Look at the ring for the first time, at base. Part of rh_queue_start(), or

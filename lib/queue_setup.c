@@ -57,6 +57,8 @@ void rh_queue_reset(struct rh_queue *queue)
 	queue->is_settled = false;
 	queue->broken = false;
 	atomic_store(&queue->failed, false);
+	if (queue->miss)
+		rh_miss_reset(queue->miss);
 	queue->hold = RH_HOLD_NONE;
 	rh_fd_close(&queue->kick_fd);
 	rh_signal_fd_deinit(&queue->call);
@@ -100,6 +102,47 @@ static int refuse_addr(struct rh_queue *queue, const struct rh_map *map,
 }
 
 /*
+ * A part behind an IOMMU may lie in several entries, if these are in one piece
+ * here. Returns 0, -EAGAIN when it waits for an answer, or -EFAULT.
+ */
+static int translate(struct rh_queue *queue, const struct rh_ring_part *part,
+		     struct iova iova, uint8_t **ret)
+{
+	uint8_t *begin = NULL;
+	uint64_t done = 0;
+
+	while (done < part->bytes) {
+		const struct rh_reach reach = {
+			.iova = { iova.value + done },
+			.bytes = part->bytes - done,
+			.permission = part->permission,
+		};
+		uint64_t contiguous;
+		uint8_t *host;
+		int result;
+
+		result = rh_miss_find(queue->iommu, reach, &host, &contiguous);
+		if (result == -EAGAIN) {
+			rh_miss_want(queue->iommu, reach);
+			return result;
+		}
+		if (result || (begin && host != begin + done)) {
+			rh_queue_break(
+				queue,
+				"the guest's IOMMU does not let it reach "
+				"its %s at 0x%" PRIx64 " in one piece",
+				part->name, reach.iova.value);
+			return -EFAULT;
+		}
+		if (!begin)
+			begin = host;
+		done += contiguous;
+	}
+	*ret = begin;
+	return 0;
+}
+
+/*
  * Both the front-end's address and ours are checked, since atomics need the
  * alignment here and a region need not begin on a page in both.
  */
@@ -107,10 +150,19 @@ static int resolve(struct rh_queue *queue, const struct rh_map *map,
 		   const struct rh_ring_part *part, struct frontend_addr addr,
 		   void **ret)
 {
-	uint8_t *host = rh_map_frontend(map, addr, part->bytes);
+	uint8_t *host;
+	int error;
 
-	if (!host)
-		return refuse_addr(queue, map, part, addr);
+	if (queue->iommu) {
+		error = translate(queue, part, (struct iova){ addr.value },
+				  &host);
+		if (error)
+			return error;
+	} else {
+		host = rh_map_frontend(map, addr, part->bytes);
+		if (!host)
+			return refuse_addr(queue, map, part, addr);
+	}
 	if (!is_aligned(addr.value, part->align) ||
 	    !is_aligned((uintptr_t)host, part->align)) {
 		rh_queue_break(queue,
@@ -182,6 +234,7 @@ static int allocate_slots(struct rh_queue *queue)
 
 		slot->chain.index = (uint16_t)i;
 		slot->spill = queue->spill + (size_t)i * RH_CHAIN_MAX_IOV;
+		slot->miss = queue->iommu;
 	}
 	return 0;
 }
@@ -328,7 +381,14 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	assert(!queue->slots);
 
 	queue->broken = false;
+	queue->iommu = features & FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM) ?
+			       queue->miss :
+			       NULL;
 	error = set_up_ring(queue, map, features);
+	if (error == -EAGAIN)
+		queue->hold = RH_HOLD_MISS;
+	else if (queue->iommu)
+		rh_miss_done(queue->iommu);
 	if (error)
 		return error;
 	queue->nr_under_way = 0;
@@ -341,6 +401,12 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	}
 	queue->map = rh_map_get(map);
 	return 0;
+}
+
+void rh_queue_recheck(struct rh_queue *queue)
+{
+	if (queue->hold == RH_HOLD_MISS && rh_miss_resume(queue->miss))
+		queue->hold = RH_HOLD_NONE;
 }
 
 /* The record of a queue that broke would only break it again. */
@@ -371,6 +437,8 @@ void rh_queue_finish(struct rh_queue *queue)
 		rh_map_put(queue->map);
 		queue->map = NULL;
 	}
+	if (queue->miss)
+		rh_miss_reset(queue->miss);
 	rh_signal_fd_settle(&queue->call);
 	rh_signal_fd_settle(&queue->err);
 	atomic_store(&queue->given_back, false);

@@ -2,6 +2,8 @@
 /*
  * quiesce - queues handed to their owners and asked back
  */
+#include <errno.h>
+
 #include "lib/quiesce.h"
 
 bool rh_any_queue_stopping(const struct rh_device *device)
@@ -44,10 +46,14 @@ static void start_queue(struct rh_device *device, struct rh_queue *queue)
 {
 	const struct rh_device_config *config = &device->config;
 
+	int error;
+
 	queue->begins_late = rh_postcopy_active(&device->session.postcopy);
-	if (rh_queue_start(queue, device->session.map,
-			   device->session.session.features) < 0) {
-		queue->hold = RH_HOLD_UNRESOLVED;
+	error = rh_queue_start(queue, device->session.map,
+			       device->session.session.features);
+	if (error) {
+		if (error != -EAGAIN)
+			queue->hold = RH_HOLD_UNRESOLVED;
 		return;
 	}
 	queue->state = RH_QUEUE_RUNNING;
@@ -63,6 +69,7 @@ void rh_start_ready_queues(struct rh_device *device)
 	if (device->session.postcopy.phase == RH_POSTCOPY_UNCONFIRMED)
 		return;
 	for (unsigned int i = 0; i < device->config.nr_queues; i++) {
+		rh_queue_recheck(&device->queues[i]);
 		if (rh_queue_ready(&device->queues[i]))
 			start_queue(device, &device->queues[i]);
 	}

@@ -47,27 +47,31 @@ void rh_ring_parts(uint64_t features, uint32_t size,
 	if (rh_ring_is_packed(features)) {
 		const uint64_t bytes = sizeof(struct pvirtq_event_suppress);
 
-		parts[RH_RING_DESC] =
-			(struct rh_ring_part){ "descriptor ring",
-					       rh_packed_desc_bytes(size),
-					       PVIRTQ_DESC_ALIGN };
+		parts[RH_RING_DESC] = (struct rh_ring_part){
+			"descriptor ring", rh_packed_desc_bytes(size),
+			PVIRTQ_DESC_ALIGN, VHOST_ACCESS_RW
+		};
 		parts[RH_RING_DRIVER] =
 			(struct rh_ring_part){ "driver event structure", bytes,
-					       PVIRTQ_EVENT_ALIGN };
+					       PVIRTQ_EVENT_ALIGN,
+					       VHOST_ACCESS_RO };
 		parts[RH_RING_DEVICE] =
 			(struct rh_ring_part){ "device event structure", bytes,
-					       PVIRTQ_EVENT_ALIGN };
+					       PVIRTQ_EVENT_ALIGN,
+					       VHOST_ACCESS_WO };
 		return;
 	}
-	parts[RH_RING_DESC] = (struct rh_ring_part){ "descriptor table",
-						     rh_split_desc_bytes(size),
-						     VIRTQ_DESC_ALIGN };
-	parts[RH_RING_DRIVER] = (struct rh_ring_part){
-		"available ring", rh_split_avail_bytes(size), VIRTQ_AVAIL_ALIGN
-	};
+	parts[RH_RING_DESC] =
+		(struct rh_ring_part){ "descriptor table",
+				       rh_split_desc_bytes(size),
+				       VIRTQ_DESC_ALIGN, VHOST_ACCESS_RO };
+	parts[RH_RING_DRIVER] =
+		(struct rh_ring_part){ "available ring",
+				       rh_split_avail_bytes(size),
+				       VIRTQ_AVAIL_ALIGN, VHOST_ACCESS_RO };
 	parts[RH_RING_DEVICE] =
 		(struct rh_ring_part){ "used ring", rh_split_used_bytes(size),
-				       VIRTQ_USED_ALIGN };
+				       VIRTQ_USED_ALIGN, VHOST_ACCESS_WO };
 }
 
 int rh_ring_init(struct rh_ring *ring, uint64_t features, uint32_t size,
@@ -144,6 +148,14 @@ uint32_t rh_ring_base(const struct rh_ring *ring)
 unsigned int rh_ring_entry(const struct rh_ring *ring, uint32_t base)
 {
 	return base & (ring->is_packed ? PVIRTQ_INDEX_MASK : UINT16_MAX);
+}
+
+void rh_ring_untake(struct rh_ring *ring)
+{
+	if (ring->is_packed)
+		rh_packed_untake(&ring->packed);
+	else
+		rh_split_untake(&ring->split);
 }
 
 /* What rh_split_take() found wrong is what it did not get past. */

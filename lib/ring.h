@@ -34,6 +34,7 @@ struct rh_ring_part {
 	const char *name;
 	uint64_t bytes;
 	uint64_t align;
+	unsigned int permission; /* of VHOST_ACCESS_RO and _WO */
 };
 
 /* In the order of SET_VRING_ADDR: descriptors, driver's, device's. */
@@ -86,6 +87,7 @@ unsigned int rh_ring_entry(const struct rh_ring *ring, uint32_t base);
 
 /* After rh_ring_take() has failed: why, a clause for the log. */
 void rh_ring_explain(const struct rh_ring *ring, char *why, size_t bytes);
+void rh_ring_untake(struct rh_ring *ring);
 
 static inline int rh_ring_take(struct rh_ring *ring, uint16_t *head)
 {

@@ -128,6 +128,11 @@ int rh_split_take(struct rh_split *split, uint16_t *head)
 	return 1;
 }
 
+void rh_split_untake(struct rh_split *split)
+{
+	split->next_avail--;
+}
+
 bool rh_split_pending(const struct rh_split *split)
 {
 	return split->next_avail != split->known_avail ||

@@ -58,6 +58,9 @@ uint16_t rh_split_outstanding(const struct rh_split *split);
  */
 int rh_split_take(struct rh_split *split, uint16_t *head);
 
+/* Put back the head that was taken last: it is the next one again. */
+void rh_split_untake(struct rh_split *split);
+
 /* True when rh_split_take() would not return 0. */
 bool rh_split_pending(const struct rh_split *split);
 

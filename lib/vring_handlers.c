@@ -51,7 +51,7 @@ int rh_handle_set_vring_addr(struct rh_request *request)
 	queue->log_addr.value = addr.log_guest_addr;
 	queue->log_used = addr.flags & VHOST_VRING_F_LOG;
 	queue->has_addr = true;
-	if (queue->hold == RH_HOLD_UNRESOLVED)
+	if (queue->hold == RH_HOLD_UNRESOLVED || queue->hold == RH_HOLD_MISS)
 		queue->hold = RH_HOLD_NONE;
 	return 0;
 }

@@ -265,7 +265,8 @@ uint64_t world_get_u64(struct world *world, uint32_t request)
 void world_negotiate(struct world *world)
 {
 	uint64_t features = world_get_u64(world, VHOST_USER_GET_FEATURES) &
-			    ~FEATURE_BIT(VIRTIO_F_RING_PACKED);
+			    ~FEATURE_BIT(VIRTIO_F_RING_PACKED) &
+			    ~FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	uint64_t protocol =
 		world_get_u64(world, VHOST_USER_GET_PROTOCOL_FEATURES) &
 		~FEATURE_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);

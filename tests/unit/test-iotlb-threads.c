@@ -38,7 +38,8 @@ static void look(struct shared *shared, uint64_t page)
 	uint64_t offset;
 	int result;
 
-	result = rh_iotlb_find(shared->iotlb, iova, PAGE, VHOST_ACCESS_WO,
+	result = rh_iotlb_find(shared->iotlb,
+			       (struct rh_reach){ iova, PAGE, VHOST_ACCESS_WO },
 			       &host, &contiguous);
 	if (result) /* absent, or readable only: the first place */
 		return;

@@ -81,9 +81,11 @@ static uint64_t find(struct fixture *f, uint64_t iova, uint64_t bytes,
 {
 	uint8_t *host = NULL;
 
-	assert_int_equal(rh_iotlb_find(f->iotlb, (struct iova){ iova }, bytes,
-				       permission, &host, contiguous),
-			 0);
+	assert_int_equal(
+		rh_iotlb_find(f->iotlb,
+			      (struct rh_reach){ { iova }, bytes, permission },
+			      &host, contiguous),
+		0);
 	return (uint64_t)(host - f->host);
 }
 
@@ -92,8 +94,10 @@ static int find_error(struct fixture *f, uint64_t iova, uint64_t bytes,
 {
 	uint64_t contiguous = 0;
 	uint8_t *host = NULL;
-	int error = rh_iotlb_find(f->iotlb, (struct iova){ iova }, bytes,
-				  permission, &host, &contiguous);
+	int error =
+		rh_iotlb_find(f->iotlb,
+			      (struct rh_reach){ { iova }, bytes, permission },
+			      &host, &contiguous);
 
 	assert_in_range(contiguous, 1, bytes);
 	return error;

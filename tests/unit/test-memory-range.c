@@ -14,6 +14,7 @@
 
 #include "common/fd.h"
 #include "lib/memory.h"
+#include "lib/range.h"
 
 #define PAGE UINT64_C(4096)
 
