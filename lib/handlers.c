@@ -230,6 +230,8 @@ static int set_features(struct rh_request *request)
 	if (state->inflight.has_run && features != old_features)
 		rh_forget_inflight(state);
 	state->session.features = features;
+	/* A new driver: what its predecessor's IOMMU said is not its own. */
+	rh_iotlb_clear(state->iotlb);
 	for (unsigned int i = 0; i < state->session.nr_queues; i++) {
 		if (state->queues[i].hold == RH_HOLD_MISS)
 			state->queues[i].hold = RH_HOLD_NONE;

@@ -154,6 +154,45 @@ def case_ring_reset(case):
   file_system(case, feature=RESET)
 
 
+ACCESS_PLATFORM = 33
+
+
+def behind_iommu(case, words='', properties='', **variables):
+  """A guest that maps each buffer before it is used, and unmaps it behind."""
+  case.make_image()
+  with case.serve() as server:
+    command = case.machine('filesystem', queues=2, mebibytes=8,
+                           feature=ACCESS_PLATFORM, **variables)
+    command[-1] += ' intel_iommu=on ' + words
+    command += vm.shared_memory(256)
+    command += ['-machine', 'kernel-irqchip=split', '-device',
+                'intel-iommu,intremap=on,device-iotlb=on', '-device',
+                'pcie-root-port,id=root']
+    # QEMU tells of what the guest unmaps only if the device has ATS, which
+    # it has behind a port.
+    command += vm.device('vhost-user-blk-pci', case.socket,
+                         ',bus=root,num-queues=2,disable-legacy=on,'
+                         'iommu_platform=on,ats=on' + properties)
+    case.follow(command, {})
+    case.end_server(server)
+
+
+def case_iommu(case):
+  behind_iommu(case)
+
+
+def case_iommu_strict(case):
+  behind_iommu(case, 'iommu.strict=1')
+
+
+def case_iommu_packed(case):
+  behind_iommu(case, properties=',packed=on')
+
+
+def case_iommu_passthrough(case):
+  behind_iommu(case, 'iommu.passthrough=1')
+
+
 def case_one_queue(case):
   case.make_image()
   file_system(case, ['--num-queues=1'], ',num-queues=1', queues=1)
