@@ -61,16 +61,12 @@ struct rh_queue {
 	bool has_addr;
 	bool has_kick; /* SET_VRING_KICK came, with or without an fd */
 	bool enabled;
-	struct frontend_addr desc_addr;
-	struct frontend_addr avail_addr;
-	struct frontend_addr used_addr;
+	struct frontend_addr desc_addr, avail_addr, used_addr;
 	struct guest_addr log_addr; /* of the used ring, if log_used */
 	bool log_used;
-	bool has_call; /* SET_VRING_CALL came, with or without an fd */
-	bool has_err;
-	bool tell_call; /* by a message; it is due */
-	bool tell_err;
-	int kick_fd; /* -1: poll */
+	bool has_call, has_err; /* SET_VRING_... came, with or without an fd */
+	bool tell_call, tell_err; /* by a message; it is due */
+	int kick_fd;		  /* -1: poll */
 	struct rh_signal_fd call;
 	struct rh_signal_fd err;
 	void *data;			    /* the device's, not owned */
@@ -107,8 +103,6 @@ void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
 
 /* Forget all that a front-end has set; the queue is stopped. */
 void rh_queue_reset(struct rh_queue *queue);
-
-/* As reset; for a queue that was initialised. */
 void rh_queue_deinit(struct rh_queue *queue);
 
 /* True when the front-end has set all that a ring needs; hold is none. */

@@ -349,17 +349,19 @@ static int64_t calls_when_suppressed(struct client *client)
 	return calls;
 }
 
-/* virtio 1.3, 6.3: only for drivers of split rings, which are legacy ones */
+/*
+ * virtio 1.3, 6.3: for legacy drivers, whose rings are split. On a packed ring
+ * it has no effect.
+ */
 static void an_empty_ring_notifies_an_old_driver(void **state)
 {
+	int64_t calls = client_rings_are_packed() ? -ETIMEDOUT : 1;
 	struct client client;
 
-	if (client_rings_are_packed())
-		skip();
 	open_with(&client, *state, FE_FEATURE_NOTIFY_ON_EMPTY, 1);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
 	for (unsigned int i = 0; i < 5; i++)
-		assert_true(calls_when_suppressed(&client) > 0);
+		assert_int_equal(calls_when_suppressed(&client), calls);
 	client_close(&client);
 
 	/* without it, suppressed means suppressed (but for the first) */

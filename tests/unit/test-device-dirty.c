@@ -28,7 +28,8 @@ static void set_up(struct fixture *f)
 	world_attach(world);
 	world_negotiate(world);
 	f->features = world_get_u64(world, VHOST_USER_GET_FEATURES) & ~LOG_ALL &
-		      ~FEATURE_BIT(VIRTIO_F_RING_PACKED);
+		      ~FEATURE_BIT(VIRTIO_F_RING_PACKED) &
+		      ~FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	assert_int_equal(
 		world_ask_u64(world, VHOST_USER_SET_FEATURES, f->features), 0);
 	world_share_memory(world);
