@@ -209,9 +209,16 @@ void rh_queue_reject(struct rh_queue *queue, struct rh_chain *chain,
 	rh_queue_break(queue, "the chain at head %u: %s", chain->index, why);
 }
 
+/* Broken, or what comes next is not there yet: nothing can be popped now. */
+static bool is_blocked(const struct rh_queue *queue)
+{
+	return queue->broken ||
+	       (unlikely(queue->iommu) && rh_miss_waits(queue->iommu));
+}
+
 bool rh_queue_owes(const struct rh_queue *queue)
 {
-	return unlikely(queue->record) && !queue->broken &&
+	return unlikely(queue->record) && !is_blocked(queue) &&
 	       rh_record_owes(queue->record);
 }
 
@@ -240,13 +247,6 @@ void rh_queue_suppress_kicks(struct rh_queue *queue)
 	rh_ring_suppress_kicks(&queue->ring);
 	if (unlikely(queue->tracker))
 		rh_tracker_kicks_changed(queue->tracker);
-}
-
-/* Broken, or what comes next is not there yet: nothing can be popped now. */
-static bool is_blocked(const struct rh_queue *queue)
-{
-	return queue->broken ||
-	       (unlikely(queue->iommu) && rh_miss_waits(queue->iommu));
 }
 
 bool rh_queue_expect_kicks(struct rh_queue *queue)

@@ -148,7 +148,8 @@ RH_API bool rh_queue_pending(const struct rh_queue *queue);
  * True while chains wait to be popped that an earlier back-end took and did
  * not finish. They come first, and the guest counts on them: a device that is
  * asked to stop pops and finishes them before it stops, unless it may abandon
- * them. Since 0.1; vhost-user, Inflight I/O tracking.
+ * them. False while the next one's memory is being asked for. Since 0.1;
+ * vhost-user, Inflight I/O tracking.
  */
 RH_API bool rh_queue_owes(const struct rh_queue *queue);
 
