@@ -227,7 +227,9 @@ static int set_features(struct rh_request *request)
 		return features == old_features ?
 			       0 :
 			       refuse_features(request, features);
-	if (state->inflight.has_run && features != old_features)
+	/* A driver that comes new, not a migration that begins or ends */
+	if (state->inflight.has_run &&
+	    (features ^ old_features) & ~FEATURE_BIT(VHOST_F_LOG_ALL))
 		rh_forget_inflight(state);
 	state->session.features = features;
 	/* A new driver: what its predecessor's IOMMU said is not its own. */
