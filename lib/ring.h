@@ -85,7 +85,7 @@ uint32_t rh_ring_base(const struct rh_ring *ring);
 /* The entry that a base names, without a wrap counter, for the log. */
 unsigned int rh_ring_entry(const struct rh_ring *ring, uint32_t base);
 
-/* After rh_ring_take() has failed: why, a clause for the log. */
+/* After rh_ring_take(): why it failed, a clause for the log; or undo it. */
 void rh_ring_explain(const struct rh_ring *ring, char *why, size_t bytes);
 void rh_ring_untake(struct rh_ring *ring);
 
