@@ -125,9 +125,32 @@ void rh_packed_rewind(struct rh_packed *packed)
 	packed->next_avail = packed->next_used;
 }
 
+/* What was given, and not published, looks used behind the first of them. */
+static void take_back_given(struct rh_packed *packed,
+			    struct rh_packed_place place)
+{
+	struct le16 *field = &packed->desc[place.index].flags;
+	uint16_t used = place.wrap ? OWNER_FLAGS : 0;
+
+	if ((load_relaxed(field) & OWNER_FLAGS) == used)
+		store_relaxed(field, place.wrap ? VIRTQ_DESC_F_AVAIL :
+						  VIRTQ_DESC_F_USED);
+}
+
+/*
+ * A driver goes on to the next used descriptor by itself, so what a dead
+ * back-end has left of a batch that it never published must not be found
+ * behind ours.
+ */
 void rh_packed_resume(struct rh_packed *packed, struct rh_packed_place used,
 		      uint16_t nr_desc)
 {
+	struct rh_packed_place place = used;
+
+	for (uint16_t i = 0; i < nr_desc; i++) {
+		take_back_given(packed, place);
+		place = advanced(place, 1, packed->size);
+	}
 	packed->next_used = used;
 	packed->next_avail = advanced(used, nr_desc, packed->size);
 	packed->nr_held = nr_desc;
