@@ -260,6 +260,38 @@ static void unfinished_requests_come_first_from_their_copies(void **state)
 	assert_int_equal(death_pop(&f->world), -1);
 }
 
+static void what_was_given_and_never_published_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct death_world *world = &f->world;
+
+	start(f);
+	for (uint16_t i = 0; i < 3; i++) {
+		death_add(world, i, 1);
+		assert_int_equal(death_pop(world), i);
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		death_push(world, i);
+	die(f);
+	start(f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(death_pop(world), i);
+
+	/* behind the first one there is nothing yet, whatever was there */
+	death_push(world, 0);
+	death_flush(world);
+	death_reap(world);
+	assert_true(world->driver->requests[0].seen);
+	assert_false(world->driver->requests[1].seen);
+	assert_false(world->driver->requests[2].seen);
+
+	death_push(world, 1);
+	death_push(world, 2);
+	death_flush(world);
+	death_reap(world);
+	assert_true(world->driver->requests[2].seen);
+}
+
 static void stopping_leaves_an_empty_record(void **state)
 {
 	struct fixture *f = *state;
@@ -496,6 +528,7 @@ int main(void)
 		TEST(a_batch_that_it_has_not_is_rolled_back),
 		TEST(a_batch_once_around_the_ring_is_one_as_well),
 		TEST(unfinished_requests_come_first_from_their_copies),
+		TEST(what_was_given_and_never_published_is_taken_back),
 		TEST(stopping_leaves_an_empty_record),
 		TEST(an_unknown_version_or_size_is_refused),
 		TEST(a_used_position_beyond_the_ring_is_refused),
