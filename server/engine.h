@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 #include "common/list.h"
+#include "server/pace.h"
 
 enum io_kind {
 	IO_READ,
@@ -33,10 +34,16 @@ struct io_op {
 	int rw_flags;	    /* READ, WRITE: RWF_... of pwritev2(2) */
 	int fallocate_mode; /* FALLOCATE */
 	uint64_t offset_bytes;
-	uint64_t bytes;		 /* FALLOCATE */
+	uint64_t bytes;		 /* FALLOCATE; READ and WRITE with a pace */
 	const struct iovec *iov; /* stays valid until done */
 	unsigned int nr_iov;
 	int (*call)(struct io_op *op);
+	/*
+	 * READ and WRITE without rw_flags: expected to be done at the speed of
+	 * memory, so the engine may do it in the worker's thread as long as
+	 * this pace allows it. NULL: never. Not owned.
+	 */
+	struct pace *pace;
 
 	/* result: bytes moved, 0, or -errno. May start further operations. */
 	void (*done)(struct io_op *op, int result);

@@ -6,74 +6,19 @@
  * kernel in the same call that waits. What a completion belongs to is in its
  * user data: a pointer with a tag in the low bits, which alignment leaves
  * free.
- *
- * Watches are multishot polls, which are edge-triggered: the kernel says once
- * for each write that something arrived. The fd is not read, because a read
- * that the kernel carries out later than we look at the virtqueue could take
- * a kick that we have not seen yet, and with it the only wake-up for it.
- *
- * A watch wanders: on `todo` when the kernel has to be told something about
- * it, on `ready` while completions are reaped, on `gone` before removed().
  */
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
+#include <time.h>
 
-#include <liburing.h>
-
-#include "common/base.h"
-#include "server/threadpool.h"
-#include "server/uring.h"
+#include "server/uring_internal.h"
 
 #define CQ_FACTOR	 8  /* completion entries for each submission entry */
 #define MAX_RETRIES	 16 /* of one operation that the kernel put off */
-#define MAX_ENDED	 3  /* polls in a row, without a reason */
 #define MAX_SINGLE_BYTES (1u << 30)
-#define TURN_MASK	 ((1u << 29) - 1)
-
-enum tag {
-	TAG_OP,	    /* struct io_op */
-	TAG_POLL,   /* struct engine_watch */
-	TAG_CANCEL, /* struct engine_watch */
-	TAG_SIGNAL, /* an fd, and the turn in which it was asked for */
-	TAG_MASK = 7,
-};
-
-struct uring {
-	struct engine engine;
-	struct io_uring ring;
-	bool enabled;
-	bool refused;		/* somebody has to try again in the next turn */
-	unsigned int turn;	/* counts them, up to TURN_MASK */
-	unsigned int full_turn; /* the last one with a full completion queue */
-	unsigned int nr_under_way;
-	struct list_node retry;	   /* struct io_op, to be submitted again */
-	struct list_node finished; /* struct io_op, from the pool */
-	struct list_node todo;
-	struct list_node ready;
-	struct list_node gone;
-	struct threadpool *pool; /* of IO_CALL; NULL until the first */
-	struct engine_watch pool_watch;
-};
 
 static const uint64_t one = 1;
-
-static struct uring *to_uring(struct engine *engine)
-{
-	return container_of(engine, struct uring, engine);
-}
-
-static uint64_t tagged(const void *pointer, enum tag tag)
-{
-	return (uint64_t)(uintptr_t)pointer | tag;
-}
-
-static void *untagged(uint64_t data)
-{
-	return (void *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
-}
 
 /*
  * A ring with a single issuer belongs to the thread that enables it, which
@@ -95,7 +40,7 @@ static int enable(struct uring *uring)
 }
 
 /* An entry to fill; NULL when the kernel takes none off us at the moment. */
-static struct io_uring_sqe *get_entry(struct uring *uring)
+struct io_uring_sqe *uring_get_entry(struct uring *uring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
@@ -143,7 +88,7 @@ static void prepare_op(struct io_uring_sqe *sqe, struct io_op *op)
 	case IO_CALL:
 		assert(!"the pool's");
 	}
-	io_uring_sqe_set_data64(sqe, tagged(op, TAG_OP));
+	io_uring_sqe_set_data64(sqe, uring_tagged(op, TAG_OP));
 }
 
 static void take_calls(struct engine_watch *watch)
@@ -183,57 +128,47 @@ static void submit_call(struct uring *uring, struct io_op *op)
 	threadpool_submit(uring->pool, op);
 }
 
+static bool start_prompt(struct uring *uring)
+{
+	if (likely(uring->prompt))
+		return true;
+	if (!uring->prompt_refused)
+		uring->prompt_refused = prompt_create(&uring->prompt) < 0;
+	return uring->prompt;
+}
+
+/* The clock is only looked at while the pace is closed. */
+static bool submit_prompt(struct uring *uring, struct io_op *op)
+{
+	struct timespec now = { 0 };
+
+	if (unlikely(op->pace->closed))
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	return pace_allows(op->pace, (uint64_t)now.tv_sec * 1000000000 +
+					     (uint64_t)now.tv_nsec) &&
+	       start_prompt(uring) && prompt_add(uring->prompt, op);
+}
+
 static int uring_submit(struct engine *engine, struct io_op *op)
 {
-	struct uring *uring = to_uring(engine);
+	struct uring *uring = uring_of(engine);
 	struct io_uring_sqe *sqe;
 
 	if (op->kind == IO_CALL) {
 		submit_call(uring, op);
 		return 0;
 	}
-	sqe = get_entry(uring);
+	op->nr_retries = 0;
+	if (op->pace && submit_prompt(uring, op)) {
+		uring->nr_under_way++;
+		return 0;
+	}
+	sqe = uring_get_entry(uring);
 	if (unlikely(!sqe))
 		return -EAGAIN;
-	op->nr_retries = 0;
 	prepare_op(sqe, op);
 	uring->nr_under_way++;
 	return 0;
-}
-
-static void move_to(struct list_node *list, struct engine_watch *watch)
-{
-	list_remove(&watch->link);
-	list_append(list, &watch->link);
-}
-
-/*
- * A file that nothing can be waited on for (/dev/zero, say) is readable to
- * io_uring, for ever: epoll is asked, which tells.
- */
-static int check_pollable(int fd)
-{
-	cleanup_close int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event event = { .events = EPOLLIN };
-
-	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
-	return 0;
-}
-
-static int uring_watch(struct engine *engine, struct engine_watch *watch)
-{
-	int result = check_pollable(watch->fd);
-
-	if (result < 0)
-		return result;
-	move_to(&to_uring(engine)->todo, watch);
-	return 0;
-}
-
-static void uring_unwatch(struct engine *engine, struct engine_watch *watch)
-{
-	move_to(&to_uring(engine)->todo, watch);
 }
 
 /*
@@ -242,8 +177,8 @@ static void uring_unwatch(struct engine *engine, struct engine_watch *watch)
  */
 static void uring_signal(struct engine *engine, int fd)
 {
-	struct uring *uring = to_uring(engine);
-	struct io_uring_sqe *sqe = get_entry(uring);
+	struct uring *uring = uring_of(engine);
+	struct io_uring_sqe *sqe = uring_get_entry(uring);
 
 	if (unlikely(!sqe)) {
 		engine_signal_now(fd);
@@ -268,36 +203,8 @@ static void signal_failed(struct uring *uring, uint64_t data, int error)
 	unsigned int age = uring->turn - (unsigned int)(data >> 35);
 
 	if ((error == -EAGAIN || error == -EOPNOTSUPP) &&
-	    (age & TURN_MASK) <= 1)
+	    (age & URING_TURN_MASK) <= 1)
 		engine_signal_now((int)(data >> 3 & 0xffffffff));
-}
-
-/* Tell the kernel what has changed about a watch. False: try again later. */
-static bool settle_watch(struct uring *uring, struct engine_watch *watch)
-{
-	bool unwanted = watch->removing || watch->dead;
-	struct io_uring_sqe *sqe;
-
-	if (watch->armed == !unwanted || watch->cancelling) {
-		list_remove(&watch->link);
-		if (watch->removing && !watch->armed && !watch->cancelling)
-			list_append(&uring->gone, &watch->link);
-		return true;
-	}
-	sqe = get_entry(uring);
-	if (unlikely(!sqe))
-		return false;
-	list_remove(&watch->link);
-	if (unwanted) {
-		io_uring_prep_cancel64(sqe, tagged(watch, TAG_POLL), 0);
-		io_uring_sqe_set_data64(sqe, tagged(watch, TAG_CANCEL));
-		watch->cancelling = true;
-	} else {
-		io_uring_prep_poll_multishot(sqe, watch->fd, POLLIN);
-		io_uring_sqe_set_data64(sqe, tagged(watch, TAG_POLL));
-		watch->armed = true;
-	}
-	return true;
 }
 
 /* Submission entries for all that was put off. False: not for all. */
@@ -305,13 +212,10 @@ static bool prepare_turn(struct uring *uring)
 {
 	struct io_uring_sqe *sqe;
 
-	list_for_each(node, &uring->todo) {
-		if (!settle_watch(uring, container_of(node, struct engine_watch,
-						      link)))
-			return false;
-	}
+	if (!uring_watch_settle(uring))
+		return false;
 	list_for_each(node, &uring->retry) {
-		sqe = get_entry(uring);
+		sqe = uring_get_entry(uring);
 		if (!sqe)
 			return false;
 		list_remove(node);
@@ -377,62 +281,21 @@ static void finish_op(struct uring *uring, struct io_op *op, int result)
 	op->done(op, result);
 }
 
-/*
- * A multishot poll may end by itself because the completion queue was full;
- * it is armed again. Where there is no such reason the file is one that is
- * always readable, and would say so again and again.
- */
-static bool ends_for_ever(struct uring *uring, struct engine_watch *watch)
-{
-	unsigned int age = uring->turn - uring->full_turn;
-
-	if (watch->armed || (age & TURN_MASK) <= 1)
-		watch->nr_ended = 0;
-	else
-		watch->nr_ended++;
-	return watch->nr_ended > MAX_ENDED;
-}
-
-static void poll_completed(struct uring *uring, struct engine_watch *watch,
-			   int result, unsigned int flags)
-{
-	if (!(flags & IORING_CQE_F_MORE))
-		watch->armed = false;
-	if (watch->removing && !watch->armed && !watch->cancelling)
-		move_to(&uring->todo, watch);
-	if (watch->removing || watch->dead)
-		return;
-	if (result < 0)
-		watch->dead = result != -ECANCELED;
-	else
-		watch->dead = result & (POLLERR | POLLHUP | POLLNVAL) ||
-			      ends_for_ever(uring, watch);
-	move_to(&uring->ready, watch);
-}
-
-/* The poll ends with a completion of its own, unless it was just busy. */
-static void cancel_completed(struct uring *uring, struct engine_watch *watch,
-			     int result)
-{
-	watch->cancelling = false;
-	if (watch->removing && (!watch->armed || result == -EALREADY))
-		move_to(&uring->todo, watch);
-}
-
 static void handle_completion(struct uring *uring,
 			      const struct io_uring_cqe *cqe)
 {
-	void *pointer = untagged(cqe->user_data);
+	uint64_t data = cqe->user_data;
+	void *pointer = (void *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
 
-	switch ((enum tag)(cqe->user_data & TAG_MASK)) {
+	switch ((enum uring_tag)(cqe->user_data & TAG_MASK)) {
 	case TAG_OP:
 		finish_op(uring, pointer, cqe->res);
 		break;
 	case TAG_POLL:
-		poll_completed(uring, pointer, cqe->res, cqe->flags);
+		uring_watch_polled(uring, pointer, cqe->res, cqe->flags);
 		break;
 	case TAG_CANCEL:
-		cancel_completed(uring, pointer, cqe->res);
+		uring_watch_cancelled(uring, pointer, cqe->res);
 		break;
 	case TAG_SIGNAL:
 		signal_failed(uring, cqe->user_data, cqe->res);
@@ -465,19 +328,6 @@ static void reap(struct uring *uring)
 	}
 }
 
-static void call_ready(struct uring *uring)
-{
-	struct engine_watch *watch;
-	struct list_node *node;
-
-	while ((node = list_take_first(&uring->ready))) {
-		watch = container_of(node, struct engine_watch, link);
-		if (watch->armed == watch->dead)
-			list_append(&uring->todo, &watch->link);
-		watch->ready(watch);
-	}
-}
-
 static void call_finished(struct uring *uring)
 {
 	struct list_node *node;
@@ -490,48 +340,55 @@ static void call_finished(struct uring *uring)
 	}
 }
 
-static void call_removed(struct uring *uring)
+/*
+ * Behind the entries, among which may be a signal: the driver gets on with
+ * what it is told of while this thread copies.
+ */
+static void run_prompt(struct uring *uring)
 {
-	struct engine_watch *watch;
-	struct list_node *node;
+	if (uring->prompt)
+		prompt_run(uring->prompt, &uring->finished, &uring->retry);
+}
 
-	while ((node = list_take_first(&uring->gone))) {
-		watch = container_of(node, struct engine_watch, link);
-		watch->removed(watch);
-	}
+static bool may_wait(const struct uring *uring)
+{
+	return !uring->refused && list_empty(&uring->gone) &&
+	       list_empty(&uring->finished) &&
+	       !io_uring_cq_ready(&uring->ring) &&
+	       (!uring->prompt || prompt_is_empty(uring->prompt));
 }
 
 static int uring_turn(struct engine *engine, bool wait)
 {
-	struct uring *uring = to_uring(engine);
+	struct uring *uring = uring_of(engine);
 	int result = enable(uring);
 
 	if (result < 0)
 		return result;
-	uring->turn = (uring->turn + 1) & TURN_MASK;
-	if (!prepare_turn(uring) || uring->refused ||
-	    !list_empty(&uring->gone) || !list_empty(&uring->finished) ||
-	    io_uring_cq_ready(&uring->ring))
+	uring->turn = (uring->turn + 1) & URING_TURN_MASK;
+	if (!prepare_turn(uring) || !may_wait(uring))
 		wait = false;
 	uring->refused = false;
 	result = enter(uring, wait);
 	if (result < 0)
 		return result;
 	signal_rest(uring);
+	run_prompt(uring);
 	reap(uring);
-	call_ready(uring);
+	uring_watch_call_ready(uring);
 	call_finished(uring);
-	call_removed(uring);
+	uring_watch_call_removed(uring);
 	return 0;
 }
 
 static void uring_destroy(struct engine *engine)
 {
-	struct uring *uring = to_uring(engine);
+	struct uring *uring = uring_of(engine);
 
 	assert(!uring->nr_under_way);
 	io_uring_queue_exit(&uring->ring);
 	threadpool_destroy(uring->pool);
+	prompt_destroy(uring->prompt);
 	free(uring);
 }
 
@@ -539,8 +396,8 @@ static const struct engine_ops uring_ops = {
 	.name = "io_uring",
 	.destroy = uring_destroy,
 	.submit = uring_submit,
-	.watch = uring_watch,
-	.unwatch = uring_unwatch,
+	.watch = uring_watch_add,
+	.unwatch = uring_watch_remove,
 	.signal = uring_signal,
 	.turn = uring_turn,
 };

@@ -354,6 +354,7 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 		return error;
 	}
 	look_at_lock(file);
+	file_learn_speed(file);
 	file_learn_limits(file);
 	*ret = &file->driver;
 	return 0;

@@ -28,6 +28,7 @@
 #include "server/driver.h"
 #include "server/drivers/bounce.h"
 #include "server/drivers/rmw.h"
+#include "server/pace.h"
 
 #define FILE_SECTOR_BYTES 512
 
@@ -43,6 +44,9 @@ struct file {
 	uint32_t offset_align;
 	uint32_t buffer_align;
 	struct rmw_table *rmw; /* NULL: every sector can be written alone */
+	bool in_memory;	       /* its file system is: tmpfs and the like */
+	/* At the speed of memory, and not so for io_uring (prompt.h) */
+	bool prompt_reads, prompt_writes;
 
 	/* Any thread */
 	atomic_uint_fast64_t size_bytes; /* whole sectors */
@@ -56,6 +60,7 @@ struct file {
 struct file_context {
 	struct driver_context base;
 	int sync_fd;
+	struct pace pace;
 	struct bounce_pool bounces;
 	struct list_node retries; /* by io.link: the engine was full */
 
@@ -122,7 +127,6 @@ void file_finish(struct blk_request *request, int result);
 
 /* An operation's result: the request must be started again. */
 bool file_must_repeat(int result);
-
 /* How to write for this request: flags for pwritev2(2). */
 int file_write_flags(const struct blk_request *request);
 
@@ -135,10 +139,7 @@ void file_meet_end(struct blk_request *request);
 /* The iovecs without their first bytes. */
 void file_skip_iov(struct blk_request *request, uint64_t bytes);
 
-/*
- * Reads and writes through the request's bounce buffer, which is its
- * driver_data. WRITE_ZEROES: writes the block at the position.
- */
+/* Through the buffer in driver_data; WRITE_ZEROES: the block at position. */
 bool file_needs_bounce(const struct blk_request *request);
 int file_bounce_step(struct blk_request *request);
 

@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "server/drivers/file_geometry.h"
 
@@ -195,4 +197,31 @@ void file_learn_limits(struct file *file)
 	info->can_write_zeroes = !info->read_only;
 	if (!info->can_discard)
 		file->no_discard = true;
+}
+
+/*
+ * io_uring tries an operation without waiting first, where the file system
+ * can say that it would have to wait; else it leaves it to another thread.
+ * Those in memory cannot say so, nor can ext4 for a write. A device node says
+ * nothing of its device by the file system that it is in.
+ */
+void file_learn_speed(struct file *file)
+{
+	struct statfs system;
+	bool buffered = file->driver.info.cache != DRIVER_CACHE_NONE;
+
+	if (file->is_block_device || fstatfs(file->fd, &system) < 0)
+		return;
+	switch ((uint32_t)system.f_type) {
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		file->in_memory = true;
+		file->prompt_reads = true;
+		file->prompt_writes = true;
+		break;
+	case EXT4_SUPER_MAGIC:
+		file->prompt_writes = buffered;
+		break;
+	}
 }

@@ -19,6 +19,12 @@ int file_learn_size(const struct file *file, uint64_t *ret);
  */
 int file_learn_alignment(struct file *file);
 
+/*
+ * Learn which operations are at the speed of memory, though not for io_uring.
+ * The cache mode is settled.
+ */
+void file_learn_speed(struct file *file);
+
 /* Block sizes, discard and write zeroes, into file->driver.info. */
 void file_learn_limits(struct file *file);
 

@@ -22,6 +22,8 @@ int file_write_flags(const struct blk_request *request)
 {
 	const struct driver_info *info = &request->context->driver->info;
 
+	if (file_of_request(request)->in_memory)
+		return 0; /* nothing of it is ever durable */
 	if (request->flags & BLK_FUA ||
 	    info->cache == DRIVER_CACHE_WRITETHROUGH)
 		return RWF_DSYNC;
@@ -83,6 +85,14 @@ static void moved(struct io_op *op, int result)
 	}
 }
 
+static bool is_prompt(const struct blk_request *request, int rw_flags)
+{
+	const struct file *file = file_of_request(request);
+
+	return !rw_flags && (request->op == BLK_READ ? file->prompt_reads :
+						       file->prompt_writes);
+}
+
 static int step_straight(struct blk_request *request)
 {
 	struct io_op *io = &request->io;
@@ -91,9 +101,13 @@ static int step_straight(struct blk_request *request)
 	io->fd = file_of_request(request)->fd;
 	io->rw_flags = request->op == BLK_READ ? 0 : file_write_flags(request);
 	io->offset_bytes = file_position(request);
+	io->bytes = request->bytes - request->done_bytes;
 	io->iov = request->iov;
 	io->nr_iov = MIN(request->nr_iov, (unsigned int)IOV_MAX);
 	io->done = moved;
+	io->pace = is_prompt(request, io->rw_flags) ?
+			   &file_context_of(request)->pace :
+			   NULL;
 	return engine_submit(request->context->engine, io);
 }
 
@@ -147,6 +161,7 @@ enum driver_answer file_submit(struct driver_context *context,
 	request->context = context;
 	request->done_bytes = 0;
 	request->driver_data = NULL;
+	request->io.pace = NULL;
 	if (request->op == BLK_FLUSH)
 		return file_flush_submit(mine, request);
 	if (request->op != BLK_READ && context->driver->info.read_only)

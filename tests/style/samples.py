@@ -106,6 +106,7 @@ for rule, path, code in (
         ("volatile", "lib/queue.c", "volatile int n;\n"),
         ("io_uring", "server/worker.c", "#include <liburing.h>\n"),
         ("io_uring", "server/drivers/file.c", "int n = io_uring_enter(1);\n"),
+        ("aio", "server/uring.c", "int n = syscall(SYS_io_submit);\n"),
         ("threads", "server/export.c", "int n = pthread_create(0, 0, f, 0);\n"),
         ("library-threads", "lib/device.c", "#include <pthread.h>\n"),
         ("virtio-blk", "server/export.c", "int n = VIRTIO_BLK_F_RO;\n")):
@@ -116,7 +117,8 @@ for rule, path, code in (
         ("mmap", "lib/queue.c", '/* mmap(2) */ char *p = "mmap(";\n'),
         ("guest-atomics", "lib/queue.c", "int n = atomic_load(&q->flag);\n"),
         ("volatile", "server/main.c", "static volatile sig_atomic_t n;\n"),
-        ("io_uring", "server/uring.c", "#include <liburing.h>\n")):
+        ("io_uring", "server/uring.c", "#include <liburing.h>\n"),
+        ("aio", "server/prompt.c", "int n = syscall(SYS_io_submit);\n")):
     good("hazards", rule, f"{code.strip()} in {path}", c_file(path, code))
 
 bad("sizes", "file-lines", "601 lines", "601 lines",

@@ -269,6 +269,52 @@ static void a_signal_is_not_kept_for_a_later_turn(void **state)
 	run_in_child(signal_in_time);
 }
 
+/* Four that are expected to be prompt, where the host allows it or not */
+static void start_and_finish_prompt_ones(struct engine *engine)
+{
+	struct pace pace = { 0 };
+	struct task tasks[4];
+
+	for (unsigned int i = 0; i < 4; i++) {
+		tasks[i] = (struct task){ 0 };
+		require(start(engine, &tasks[i], 100 + i) == 0);
+		finish(engine, &tasks[i]);
+		tasks[i].nr_done = 0;
+		tasks[i].op.pace = &pace;
+		require(engine_submit(engine, &tasks[i].op) == 0);
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		finish(engine, &tasks[i]);
+	engine_destroy(engine);
+}
+
+static void without_aio(void)
+{
+	struct engine *engine;
+
+	require(engine_create(ENGINE_URING, &engine) == 0);
+	refuse(__NR_io_setup, ENOSYS);
+	start_and_finish_prompt_ones(engine);
+}
+
+static void without_aio_later(void)
+{
+	struct engine *engine;
+
+	require(engine_create(ENGINE_URING, &engine) == 0);
+	refuse(__NR_io_submit, EAGAIN);
+	start_and_finish_prompt_ones(engine);
+}
+
+static void operations_that_cannot_be_prompt_are_done_all_the_same(void **state)
+{
+	(void)state;
+	if (!have_uring())
+		skip();
+	run_in_child(without_aio);
+	run_in_child(without_aio_later);
+}
+
 static void break_the_ring(void)
 {
 	struct engine *engine;
@@ -338,6 +384,8 @@ int main(void)
 		cmocka_unit_test(a_refused_submission_is_made_again_whole),
 		cmocka_unit_test(a_full_engine_says_so_and_goes_on),
 		cmocka_unit_test(a_signal_is_not_kept_for_a_later_turn),
+		cmocka_unit_test(
+			operations_that_cannot_be_prompt_are_done_all_the_same),
 		cmocka_unit_test(a_lost_engine_says_so),
 		cmocka_unit_test(a_call_without_a_thread_for_it_fails),
 	};
