@@ -18,6 +18,7 @@
 #include <ringhost/log.h>
 #include <ringhost/version.h>
 
+#include "bench/bench.h"
 #include "common/base.h"
 #include "common/log.h"
 #include "check/check.h"
@@ -35,6 +36,7 @@ static const char help_text[] =
 	"  ringhost run [OPTIONS] IMAGE -- qemu-system-x86_64 ...\n"
 	"                                             start a VM with it as a disk\n"
 	"  ringhost check SOCKET                      test a vhost-user-blk back-end\n"
+	"  ringhost bench SOCKET                      measure how fast one is\n"
 	"  ringhost help                              this text\n"
 	"\n"
 	"IMAGE is a raw image file or a block device. While it is served, ringhost\n"
@@ -203,6 +205,8 @@ int main(int argc, char **argv)
 	rh_log_set(print_line, NULL, RH_LOG_INFO);
 	if (argc > 1 && !strcmp(argv[1], "check"))
 		return check_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "bench"))
+		return bench_main(argc - 1, argv + 1);
 	if (options_parse(argc, argv, &options) < 0)
 		return EXIT_USAGE;
 	set_log_level(&options);
