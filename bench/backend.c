@@ -134,7 +134,9 @@ static int check_blocks(const struct backend *backend,
 		       options->block_bytes, block);
 		return -EINVAL;
 	}
-	if (features & FE_BIT(VIRTIO_BLK_F_SIZE_MAX))
+	/* some say 0 and mean that they do not care */
+	if (features & FE_BIT(VIRTIO_BLK_F_SIZE_MAX) &&
+	    backend->config.size_max)
 		most = le32toh(backend->config.size_max);
 	if (options->block_bytes > most) {
 		rh_log(RH_LOG_ERROR, TAG,
