@@ -341,7 +341,8 @@ void fe_vring_suppress_calls(struct fe_vring *vring)
 	if (vring->is_packed)
 		fe_packed_suppress_calls(vring);
 	else if (vring->event_idx)
-		store16(used_event(vring), vring->next_used - 1);
+		/* as far off as can be: the device may be behind or ahead */
+		store16(used_event(vring), vring->next_used - 0x8000);
 	else
 		store16(&vring->avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 }
