@@ -16,6 +16,12 @@ demo: deps-demo
 check: deps-check
 	@tests/check $(BUILD)
 
+# Measure on a machine that does nothing else.
+.PHONY: bench bench-smoke
+bench bench-smoke: deps-bench
+	@$(MAKE) --no-print-directory compile
+	@bench/compare --ringhost=$(BUILD)/ringhost $(if $(findstring smoke,$@),--smoke)
+
 .PHONY: install
 install: all
 	meson install -C $(BUILD) --no-rebuild
@@ -33,6 +39,8 @@ help:
 	@echo "make            build $(BUILD)/ringhost"
 	@echo "make demo       watch a VM work on a disk that ringhost serves"
 	@echo "make check      run every test"
+	@echo "make bench      measure it side by side with others, an hour long"
+	@echo "make bench-smoke  the same in three minutes, of the main jobs"
 	@echo "make install    install library, server and manual pages"
 	@echo "make format     run clang-format over all C files"
 	@echo "make clean      remove all that was built and downloaded"
@@ -42,8 +50,8 @@ help:
 
 # What the targets above are made of.
 
-.PHONY: deps-build deps-demo deps-check
-deps-build deps-demo deps-check: deps-%:
+.PHONY: deps-build deps-demo deps-check deps-bench
+deps-build deps-demo deps-check deps-bench: deps-%:
 	@tests/deps $*
 
 .PHONY: compile
