@@ -153,6 +153,7 @@ def write_documents(job_file, results):
     for name, content in (
             ("targets", table.targets_table(job_file.rows, results)),
             ("jobs", table.jobs_table(job_file.jobs.values(), results)),
+            ("cost", table.cost_table(job_file.jobs.values(), results)),
             ("machine", table.machine_text(results.about))):
         text = table.replace_block(text, name, content)
     with open(DOCUMENT, "w", encoding="utf-8") as file:

@@ -7,11 +7,14 @@ One measurement is a dict of numbers, by name:
   p50, p90, p99, mean     latency, microseconds
   cpu                     CPU seconds of the server per million requests,
                           which is microseconds per request
+  user, system            the parts of cpu
   syscalls, switches      system calls and context switches of the server
                           per request
   kicks, calls            notifications per request
   load_cpu                as cpu, of the load
   errors                  requests that failed
+  spread                  (of medians) how far the rates of the rounds lie
+                          apart, as a share of the median
 
 None stands for what could not be measured. A ratio of two servers is the
 median of the ratios of each round: both were measured within seconds.
@@ -47,6 +50,14 @@ def medians(rounds):
             for name in names}
 
 
+def spread(rounds):
+    """0.1: the slowest and the fastest round lie a tenth apart."""
+    rates = [one["iops"] for one in rounds if one.get("iops")]
+    if not rates:
+        return None
+    return rounded((max(rates) - min(rates)) / median(rates))
+
+
 def median_ratio(rounds, peer_rounds, metric):
     """Both lists hold the measurements of the same rounds, None where one
     failed."""
@@ -62,7 +73,7 @@ def summarize(measured):
         good = [one for one in rounds if one]
         if not good:
             continue
-        result["medians"][server] = medians(good)
+        result["medians"][server] = {**medians(good), "spread": spread(good)}
         result["ratios"][server] = {
             peer: {metric: median_ratio(rounds, others, metric)
                    for metric in ("iops", "cpu", "p99")}

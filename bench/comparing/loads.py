@@ -2,17 +2,21 @@
 """loads - `ringhost bench` against servers, `fio` on the file itself
 
 Each returns measurements as figures describes them. `ringhost bench` tells the
-server's CPU time with its own figures; of fio it is that of its processes,
-kernel threads that io_uring keeps for them included: without a server, load
-and work are one.
+server's CPU time with its own figures. fio tells that of its own threads only,
+not that of the kernel's which work for its ring, so its processes are looked
+at while they are at work: without a server, load and work are one.
 """
 import json
+import os
+import time
 
 from . import Failure, children, storage
 
 MORE_SECONDS = 30
 FIO_TAKES = ("rw", "rwmixread", "bs", "iodepth", "numjobs", "runtime", "size",
              "rate_iops")
+MEANS = ("cpu", "user", "system", "syscalls", "switches", "kicks", "calls",
+         "load_cpu", "p50", "p90", "p99", "mean")
 
 
 def as_option(value, name):
@@ -50,6 +54,8 @@ def parse_bench(text):
             "p50": latency.get("p50"), "p90": latency.get("p90"),
             "p99": latency.get("p99"), "mean": latency.get("mean"),
             "cpu": server.get("cpu_usec_per_request"),
+            "user": server.get("user_usec_per_request"),
+            "system": server.get("system_usec_per_request"),
             "syscalls": server.get("syscalls_per_request"),
             "switches": server.get("context_switches_per_request"),
             "kicks": told.get("kicks_per_request"),
@@ -63,14 +69,10 @@ def parse_bench(text):
 
 
 def parse_fio(text):
-    """fio counts CPU in percent of the time of all its processes."""
     try:
         job = json.loads(text[text.index("{"):])["jobs"][0]
         sides = [job[side] for side in ("read", "write")
                  if job[side]["total_ios"]]
-        requests = sum(side["total_ios"] for side in sides)
-        cpu_usec = (job["usr_cpu"] + job["sys_cpu"]) / 100 \
-            * job["job_runtime"] * 1000
         percentile = sides[0]["clat_ns"].get("percentile", {})
         return {
             "iops": sum(side["iops"] for side in sides),
@@ -79,12 +81,42 @@ def parse_fio(text):
             "p90": usec(percentile.get("90.000000")),
             "p99": usec(percentile.get("99.000000")),
             "mean": usec(sides[0]["lat_ns"]["mean"]),
-            "cpu": cpu_usec / requests,
             "errors": job["error"],
         }
-    except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, IndexError) as error:
         raise Failure("fio said what this script does not understand "
                       f"({error!r}): {text[:200]!r}") from error
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def cpu_seconds(pid):
+    """CPU time of a process with all its threads, and of its children."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        cells = file.read().rpartition(")")[2].split()
+    ticks = int(cells[11]) + int(cells[12])
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds,
+                                                      children_of(pid)))
+
+
+def cpu_share(running, runtime):
+    """CPUs that fios occupy, seen over the middle of their time."""
+    if not children.wait_until(
+            lambda: all(child.has_ended() or children_of(child.pid)
+                        for child in running), MORE_SECONDS):
+        return None
+    time.sleep(runtime * 0.2)
+    try:
+        start = time.monotonic()
+        before = sum(cpu_seconds(child.pid) for child in running)
+        time.sleep(runtime * 0.6)
+        after = sum(cpu_seconds(child.pid) for child in running)
+        return (after - before) / (time.monotonic() - start)
+    except OSError:  # one has ended, and will say why
+        return None
 
 
 def usec(nanoseconds):
@@ -97,8 +129,7 @@ def together(measurements):
         return measurements[0]
     sums = {name: sum(one[name] for one in measurements)
             for name in ("iops", "bytes_per_sec", "errors")}
-    for name in ("cpu", "syscalls", "switches", "kicks", "calls", "load_cpu",
-                 "p50", "p90", "p99", "mean"):
+    for name in MEANS:
         known = [one for one in measurements if one.get(name) is not None]
         weight = sum(one["iops"] for one in known)
         sums[name] = sum(one[name] * one["iops"] for one in known) / weight \
@@ -106,9 +137,8 @@ def together(measurements):
     return sums
 
 
-def run_all(commands, parse, seconds):
-    """Runs all commands at once; returns what they measured, as one."""
-    running = [children.Child(words) for words in commands]
+def collect(running, parse, seconds):
+    """Waits for all loads; returns what they measured, as one."""
     measurements = []
     for child in running:
         status = child.wait(seconds + MORE_SECONDS)
@@ -124,14 +154,18 @@ def run_all(commands, parse, seconds):
 
 def run_bench(program, load, disks):
     """disks: (socket, pid) of each server."""
-    return run_all([bench_words(program, load, socket, pid)
-                    for socket, pid in disks],
-                   parse_bench, load["runtime"])
+    running = [children.Child(bench_words(program, load, socket, pid))
+               for socket, pid in disks]
+    return collect(running, parse_bench, load["runtime"])
 
 
 def run_fio(load, images, kind):
     buffered = storage.is_buffered(kind)
-    result = run_all([fio_words(load, image, buffered) for image in images],
-                     parse_fio, load["runtime"])
+    running = [children.Child(fio_words(load, image, buffered))
+               for image in images]
+    share = cpu_share(running, load["runtime"])
+    result = collect(running, parse_fio, load["runtime"])
+    if share and result["iops"]:
+        result["cpu"] = share / result["iops"] * 1e6
     return {name: value for name, value in result.items()
             if value is not None}

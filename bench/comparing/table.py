@@ -92,7 +92,7 @@ def job_cells(name, results):
     for server, found in results.jobs[name]["medians"].items():
         ratios = results.jobs[name]["ratios"].get(server, {})
         cells = [server] + [shown(found.get(metric)) for metric in (
-            "iops", "cpu", "p50", "p99", "syscalls")]
+            "iops", "spread", "cpu", "p50", "p99")]
         for peer in ("qsd", "direct"):
             both = ratios.get(peer)
             cells += [shown(both[metric]) if both else "-"
@@ -100,8 +100,8 @@ def job_cells(name, results):
         yield cells
 
 
-JOB_HEADER = ["server", "requests/s", "CPU us", "p50 us", "p99 us",
-              "system calls", "x QSD", "CPU x QSD", "x direct",
+JOB_HEADER = ["server", "requests/s", "spread", "CPU us", "p50 us", "p99 us",
+              "x QSD", "CPU x QSD", "x direct",
               "CPU x direct"]
 
 
@@ -116,6 +116,21 @@ def jobs_table(job_list, results):
             if is_shown(job, results)
             for cells in job_cells(job.name, results)]
     return markdown(["job"] + JOB_HEADER, rows)
+
+
+COST_METRICS = ("cpu", "user", "system", "syscalls", "switches", "kicks",
+                "calls")
+COST_HEADER = ["job", "CPU us", "user", "system", "system calls",
+               "context switches", "kicks", "calls"]
+
+
+def cost_table(job_list, results):
+    """What a request of ringhost costs, and on what it is spent."""
+    rows = [[job.title] + [shown(results.value(job.name, "ringhost", metric))
+                           for metric in COST_METRICS]
+            for job in job_list if is_shown(job, results)
+            and results.value(job.name, "ringhost", "cpu") is not None]
+    return markdown(COST_HEADER, rows)
 
 
 def plain(header, rows):

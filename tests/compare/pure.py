@@ -6,11 +6,12 @@ import sys
 import tempfile
 
 import tap
-from comparing import (figures, idle, jobs, loads, plots, rounds, servers,
-                       storage, table)
+from comparing import (children, figures, idle, jobs, loads, plots, rounds,
+                       servers, storage, table)
 
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                      "bench")
+SECONDS = 60
 
 SMALL = """
 [contenders.fast]
@@ -84,6 +85,11 @@ def test_ratio_to_nothing_is_unknown():
     assert measured.ratio("one", "fast", "qsd", "iops") is None
 
 
+def test_spread_is_the_distance_of_the_extremes():
+    assert figures.spread([{"iops": 90}, {"iops": 100}, {"iops": 120}]) == 0.3
+    assert figures.spread([{"wakeups": 0}]) is None
+
+
 def test_numbers_keep_four_digits():
     assert figures.rounded(123456.0) == 123500
     assert figures.rounded(0.00123456) == 0.001235
@@ -140,7 +146,7 @@ def test_table_of_jobs_has_a_line_for_each_server():
     text = table.jobs_table(small_file().jobs.values(),
                             results_of([(10, 1)], [(5, 4)]))
     assert text.splitlines()[2] == \
-        "| a job | fast | 10 | 1 | ? | 5 | ? | 2 | 0.25 | - | - |"
+        "| a job | fast | 10 | 0 | 1 | ? | 5 | 2 | 0.25 | - | - |"
     assert len(text.splitlines()) == 4
 
 
@@ -264,22 +270,32 @@ def test_load_that_says_something_else_is_refused():
     tap.refuses(loads.parse_fio, "{}", word="jobs")
 
 
-def test_figures_of_fio_are_per_request_of_all_its_processes():
+def test_figures_of_fio_are_found():
     side = {"total_ios": 1000, "iops": 500.0, "bw_bytes": 7,
             "clat_ns": {"percentile": {"99.000000": 3000}},
             "lat_ns": {"mean": 2000}}
     idle_side = {**side, "total_ios": 0}
     text = "fio: a note\n" + json.dumps({"jobs": [{
-        "read": side, "write": idle_side, "usr_cpu": 10, "sys_cpu": 40,
-        "job_runtime": 4000, "error": 0}]})
+        "read": side, "write": idle_side, "error": 0}]})
     read = loads.parse_fio(text)
     assert (read["iops"], read["p99"], read["mean"]) == (500, 3, 2)
-    assert read["cpu"] == 2000  # half of 4 seconds, for 1000 requests
+
+
+def test_cpu_time_of_children_counts():
+    script = "python3 -c 'while True: pass' & wait"
+    child = children.Child(["sh", "-c", script])
+    try:
+        assert children.wait_until(lambda: loads.cpu_seconds(child.pid) > 0.1,
+                                   SECONDS), "no CPU time is seen"
+        own = os.times()
+        assert loads.cpu_seconds(os.getpid()) > 0.1 + 0.9 * own.user
+    finally:
+        child.kill()
+    assert child.has_ended()
 
 
 def test_disks_together_add_their_rates_and_share_their_costs():
-    one = dict.fromkeys(("p50", "p90", "p99", "mean", "kicks", "calls",
-                         "load_cpu", "switches"))
+    one = dict.fromkeys(loads.MEANS)
     slow = {**one, "iops": 100, "bytes_per_sec": 1, "errors": 0, "cpu": 4,
             "syscalls": None}
     fast = {**one, "iops": 300, "bytes_per_sec": 1, "errors": 0, "cpu": 8,
