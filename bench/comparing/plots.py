@@ -23,7 +23,9 @@ NAMES = {
 }
 BARS = ["ringhost", "ringhost-poll", "qsd", "qsd-native", "qsd-threads",
         "direct"]
-HEAD = """set terminal svg size {size} font 'sans-serif,13' background 'white'
+GAP = 1.5  # between the bars of two jobs
+HEAD = """set terminal svg size {size} noenhanced font 'sans-serif,13' \\
+  background 'white'
 set output '{path}'
 set border 3 lc rgb '#555555'
 set tics nomirror
@@ -34,10 +36,6 @@ set key top left reverse Left samplen 1.5 spacing 1.2
 
 def quoted(text):
     return "'" + text.replace("'", "''") + "'"
-
-
-def number(value):
-    return "NaN" if value is None else repr(float(value))
 
 
 def colour(server):
@@ -73,57 +71,77 @@ def gnuplot(script):
                       + error.stderr.strip().replace("\n", " / ")) from error
 
 
-def bar_panel(title, rows, servers, first_column):
-    """One metric of all jobs, in groups; the peer's line is at 1."""
-    lines = [f"set title {quoted(title)}",
-             "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead "
-             "lc rgb '#555555' dt 2 back"]
-    parts = []
-    for at, server in enumerate(servers):
-        label = "xtic(1)" if at == 0 else ""
-        using = f"{first_column + at}" + (f":{label}" if label else "")
-        parts.append(f"$bars using {using} title "
-                     f"{quoted(NAMES.get(server, server))} "
-                     f"lc rgb '{colour(server)}'")
-    return "\n".join(lines) + "\nplot " + ", \\\n  ".join(parts) + "\n"
+def bar_groups(shown, servers, results, metric):
+    """Places of the bars: ([(server, at, value)], [(job, middle)], end)."""
+    found, middles, at = [], [], 0
+    for job in shown:
+        values = [(server, 1.0 if server == "qsd" else
+                   results.ratio(job.name, server, "qsd", metric))
+                  for server in servers]
+        values = [(server, value) for server, value in values
+                  if value is not None]
+        middles.append((job.name, at + (len(values) - 1) / 2))
+        for server, value in values:
+            found.append((server, at, value))
+            at += 1
+        at += GAP
+    return found, middles, at
+
+
+def bar_limit(found):
+    """Bars that are longer are cut off, and say how long they are."""
+    return 1.3 * max([1.2] + [value for server, _, value in found
+                              if server.startswith("ringhost")])
+
+
+def bar_panel(title, groups, has_key):
+    """One metric of all jobs; the peer's line is at 1."""
+    found, middles, end = groups
+    limit = bar_limit(found)
+    tics = ", ".join(f"{quoted(name)} {middle}" for name, middle in middles)
+    script, parts, labels = "", [], []
+    for server in [name for name in BARS if name in {one[0] for one in found}]:
+        rows = [[at, min(value, limit)] for name, at, value in found
+                if name == server]
+        block = "b" + server.replace("-", "_") + ("" if has_key else "2")
+        script += data_block(block, rows)
+        parts.append(f"${block} using 1:2 with boxes lc rgb "
+                     f"'{colour(server)}' title "
+                     f"{quoted(NAMES.get(server, server))}")
+    for server, at, value in found:
+        if server.startswith("ringhost") or value > limit:
+            labels.append(f"set label {quoted('%.2g' % value)} at {at + 0.5},"
+                          f"{min(value, limit)} right front offset 0,0.5 "
+                          "font ',9'")
+    return script + "unset label\n" + "\n".join(labels) + f"""
+set title {quoted(title)}
+set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead \\
+  lc rgb '#555555' dt 2 back
+set xtics rotate by -25 scale 0 ({tics})
+set xrange [-1:{end - GAP}]
+set yrange [0:{limit * 1.06}]
+{"set key outside top center horizontal" if has_key else "unset key"}
+""" + "plot " + ", \\\n  ".join(parts) + "\n"
 
 
 def bars(job_list, results, path):
     """Rates and CPU of all jobs, in units of QSD's."""
     shown = [job for job in job_list if not getattr(job, "series", None)
              and results.value(job.name, "qsd", "iops")]
-    servers = [server for server in BARS if any(
-        results.value(job.name, server, "iops") for job in shown)]
     if not shown:
         return False
-    rows = []
-    for job in shown:
-        cells = [quoted(job.name).replace("'", '"')]
-        for metric in ("iops", "cpu"):
-            for server in servers:
-                value = 1 if server == "qsd" and results.value(
-                    job.name, "qsd", metric) else results.ratio(
-                        job.name, server, "qsd", metric)
-                cells.append(number(value))
-        rows.append(cells)
-    script = HEAD.format(size="1100,900", path=path) + data_block("bars", rows)
-    script += """set style data histogram
-set style histogram clustered gap 1.5
-set style fill solid 1 noborder
-set boxwidth 0.95
-set xtics rotate by -25 scale 0
-set yrange [0:*]
+    script = HEAD.format(size="1100,900", path=path)
+    script += """set style fill solid 1 noborder
+set boxwidth 0.9
 set ylabel 'times that of QSD'
 set lmargin 9
 set rmargin 6
 set multiplot layout 2,1
-set key outside top center horizontal
 """
-    script += bar_panel("Requests per second (more is better)", rows, servers,
-                        2)
-    script += "unset key\n"
-    script += bar_panel("CPU time per request (less is better)", rows, servers,
-                        2 + len(servers))
+    script += bar_panel("Requests per second (more is better)",
+                        bar_groups(shown, BARS, results, "iops"), True)
+    script += bar_panel("CPU time per request (less is better)",
+                        bar_groups(shown, BARS, results, "cpu"), False)
     gnuplot(script + "unset multiplot\n")
     return True
 
@@ -146,7 +164,7 @@ def curves(series, results, path, words):
                      f"{style} title {quoted(NAMES.get(server, server))}")
         if words.get("labels"):
             parts.append(f"$d{at} using {words['columns']}:1 with labels "
-                         f"offset 0,0.7 font ',10' tc rgb '{colour(server)}' "
+                         f"offset 1,-0.6 font ',10' tc rgb '{colour(server)}' "
                          "notitle")
     gnuplot(script + "plot " + ", \\\n  ".join(parts) + "\n")
     return True
