@@ -37,7 +37,8 @@ def fio_words(load, image, buffered):
              "--ioengine=io_uring", f"--filename={image}",
              f"--direct={0 if buffered else 1}", "--time_based",
              "--norandommap", "--randrepeat=0", "--invalidate=0",
-             "--fallocate=none", "--group_reporting"]
+             "--fallocate=none", "--group_reporting", "--lat_percentiles=1",
+             "--clat_percentiles=0"]
     return words + [f"--{name}={as_option(load[name], name)}"
                     for name in FIO_TAKES if name in load]
 
@@ -73,7 +74,7 @@ def parse_fio(text):
         job = json.loads(text[text.index("{"):])["jobs"][0]
         sides = [job[side] for side in ("read", "write")
                  if job[side]["total_ios"]]
-        percentile = sides[0]["clat_ns"].get("percentile", {})
+        percentile = sides[0]["lat_ns"].get("percentile", {})
         return {
             "iops": sum(side["iops"] for side in sides),
             "bytes_per_sec": sum(side["bw_bytes"] for side in sides),

@@ -272,8 +272,7 @@ def test_load_that_says_something_else_is_refused():
 
 def test_figures_of_fio_are_found():
     side = {"total_ios": 1000, "iops": 500.0, "bw_bytes": 7,
-            "clat_ns": {"percentile": {"99.000000": 3000}},
-            "lat_ns": {"mean": 2000}}
+            "lat_ns": {"mean": 2000, "percentile": {"99.000000": 3000}}}
     idle_side = {**side, "total_ios": 0}
     text = "fio: a note\n" + json.dumps({"jobs": [{
         "read": side, "write": idle_side, "error": 0}]})
