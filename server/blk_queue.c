@@ -200,15 +200,24 @@ void blk_queue_abandon(struct blk_queue *queue)
 	}
 }
 
-bool blk_queue_take(struct blk_queue *queue)
+/* What a request costs of a turn; the chain may be gone when it has started. */
+static unsigned int cost_of(const struct rh_chain *chain)
+{
+	size_t bytes = chain->readable_bytes + chain->writable_bytes;
+
+	return 1 + (unsigned int)(bytes / BLK_BYTES_A_UNIT);
+}
+
+bool blk_queue_take(struct blk_queue *queue, unsigned int *budget)
 {
 	struct rh_chain *chain;
 
 	if (!blk_queue_retry(queue))
 		return false;
-	for (unsigned int i = 0; i < queue->size; i++) {
+	while (*budget) {
 		if (rh_queue_pop(queue->queue, &chain) <= 0)
 			return false;
+		*budget -= MIN(*budget, cost_of(chain));
 		start(queue, chain);
 		if (!list_empty(&queue->waiting))
 			return false;

@@ -85,14 +85,19 @@ void blk_queue_abandon(struct blk_queue *queue);
 /* Nothing is under way. NULL is accepted. */
 void blk_queue_destroy(struct blk_queue *queue);
 
+/* Data of a request that cost a turn as much as the request itself. */
+#define BLK_BYTES_A_UNIT (16u << 10)
+
 /*
- * Take chains and submit them, first those that the driver was too busy for;
- * at most as many as the queue has entries. Malformed requests are answered
- * here. Returns true when something is left to take at once, after a full
- * turn; false when nothing waits, and when the driver is busy: call again in
+ * Take chains and submit them, first those that the driver was too busy for,
+ * until the budget is spent: a request costs a unit, and another for each
+ * BLK_BYTES_A_UNIT. What is left of the budget is in it afterwards; the last
+ * request may cost more than was left. Malformed requests are answered here.
+ * Returns true when the budget is spent and something is left to take at
+ * once; false when nothing waits, and when the driver is busy: call again in
  * the next turn, since that is when it may have room.
  */
-bool blk_queue_take(struct blk_queue *queue);
+bool blk_queue_take(struct blk_queue *queue, unsigned int *budget);
 
 /*
  * Only submit those that the driver was too busy for, as each turn of a queue

@@ -32,6 +32,13 @@
 #define NAME_BYTES   16 /* of a thread, with its NUL */
 #define MAX_COMMANDS 32 /* read at a time */
 
+/*
+ * What a queue may take in a turn, in units of blk_queue_take(): as much as
+ * makes a turn's own cost small, and no more, since a request that arrives
+ * meanwhile in another queue waits for all of it.
+ */
+#define BUDGET 32
+
 enum command_kind {
 	COMMAND_START,
 	COMMAND_STOP,
@@ -271,12 +278,13 @@ static bool may_take(const struct worker_queue *queue)
 /* Take and flush. Returns true when there is more to take at once. */
 static bool serve(struct worker_queue *queue)
 {
+	unsigned int budget = BUDGET;
 	bool more = false;
 
 	if (may_take(queue)) {
 		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
-		more = blk_queue_take(queue->blk_queue);
+		more = blk_queue_take(queue->blk_queue, &budget);
 	} else if (rh_queue_may_abandon(queue->queue)) {
 		blk_queue_abandon(queue->blk_queue);
 	} else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* blk-disk - a disk with a scripted driver, and a guest that talks to it */
+#include <limits.h>
 #include <string.h>
 
 #include "tests/unit/blk-disk.h"
@@ -186,7 +187,8 @@ uint16_t disk_send(struct blk_disk *disk, const struct ring_buffer *buffers,
 
 bool disk_turn(struct blk_disk *disk)
 {
-	bool more = blk_queue_take(disk->queue);
+	unsigned int budget = UINT_MAX;
+	bool more = blk_queue_take(disk->queue, &budget);
 
 	blk_queue_flush(disk->queue);
 	return more;

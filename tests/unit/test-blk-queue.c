@@ -117,10 +117,12 @@ static void requests_run_concurrently_and_end_in_any_order(void **state)
 /* Behaviour 31: one flush, so one notification, for all of them */
 static void nothing_is_shown_before_the_flush(void **state)
 {
+	unsigned int budget = 3;
+
 	(void)state;
 	for (unsigned int i = 0; i < 3; i++)
 		send_number(i, VIRTIO_BLK_T_OUT);
-	blk_queue_take(disk.queue);
+	blk_queue_take(disk.queue, &budget);
 	assert_nothing_used();
 	assert_true(blk_queue_flush(disk.queue));
 	for (unsigned int i = 0; i < 3; i++)
@@ -162,16 +164,53 @@ static void make_the_same_head_available_again(struct blk_disk *of)
 }
 
 /* G-19 */
-static void a_flooding_guest_gets_a_ring_of_requests_a_turn(void **state)
+static void a_flooding_guest_gets_a_budget_of_requests_a_turn(void **state)
 {
+	unsigned int budget = 10;
+
 	(void)state;
 	disk.at_submit = make_the_same_head_available_again;
 	send_number(0, VIRTIO_BLK_T_OUT);
-	assert_true(blk_queue_take(disk.queue));
-	assert_int_equal(disk.nr_calls, DISK_RING_SIZE);
+	assert_true(blk_queue_take(disk.queue, &budget));
+	assert_int_equal(budget, 0);
+	assert_int_equal(disk.nr_calls, 10);
 	disk.at_submit = NULL;
-	assert_false(blk_queue_take(disk.queue));
-	assert_int_equal(disk.nr_calls, DISK_RING_SIZE + 1);
+	budget = 10;
+	assert_false(blk_queue_take(disk.queue, &budget));
+	assert_int_equal(budget, 9);
+	assert_int_equal(disk.nr_calls, 11);
+}
+
+static void a_spent_budget_is_not_exceeded(void **state)
+{
+	unsigned int budget = 3;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		send_number(i, VIRTIO_BLK_T_OUT);
+	assert_false(blk_queue_take(disk.queue, &budget));
+	send_number(3, VIRTIO_BLK_T_OUT);
+	assert_true(blk_queue_take(disk.queue, &budget));
+	assert_int_equal(disk.nr_calls, 3);
+}
+
+static void large_requests_cost_more_of_the_budget(void **state)
+{
+	struct ring_buffer buffers[] = {
+		{ disk.header, 16, false },
+		{ disk.data, 2 * BLK_BYTES_A_UNIT, true },
+		{ disk.status, 1, true },
+	};
+	unsigned int budget = 5;
+
+	(void)state;
+	disk_header(&disk, VIRTIO_BLK_T_IN, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		disk_send(&disk, buffers, 3);
+	/* 1 + 2 units each: the second one is begun with 2 left */
+	assert_true(blk_queue_take(disk.queue, &budget));
+	assert_int_equal(budget, 0);
+	assert_int_equal(disk.nr_calls, 2);
 }
 
 /* D-14 */
@@ -492,7 +531,9 @@ int main(void)
 		TEST(nothing_is_shown_before_the_flush),
 		TEST(progress_is_told_of_late_completions_only),
 		TEST(a_full_ring_is_served_in_one_turn),
-		TEST(a_flooding_guest_gets_a_ring_of_requests_a_turn),
+		TEST(a_flooding_guest_gets_a_budget_of_requests_a_turn),
+		TEST(a_spent_budget_is_not_exceeded),
+		TEST(large_requests_cost_more_of_the_budget),
 		TEST(what_a_busy_driver_left_goes_first_and_in_order),
 		TEST(a_driver_busy_at_each_submit_still_gets_all_of_it),
 		TEST(a_queue_that_stops_retries_and_takes_nothing_new),
