@@ -70,6 +70,8 @@ static const char help_text[] =
 	"The process\n"
 	"  --threads=N            threads that do the I/O, 1 (default) to 64\n"
 	"  --aio=ENGINE           io_uring, or threads where that is not allowed\n"
+	"  --poll-us=N            look for work for N microseconds at most before a\n"
+	"                         thread sleeps, where that pays (default: 0, off)\n"
 	"  -v, --verbose          log more        -q, --quiet    log trouble only\n"
 	"  -h, --help             this text       -V, --version\n"
 	"  --print-capabilities   for management tools, in JSON\n"

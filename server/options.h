@@ -23,6 +23,7 @@
 #define OPTIONS_MIN_QUEUE_SIZE 4 /* SeaBIOS needs rings of 3 or more */
 #define OPTIONS_MAX_QUEUE_SIZE 1024
 #define OPTIONS_MAX_THREADS    64
+#define OPTIONS_MAX_POLL_USEC  1000
 
 enum options_command {
 	OPTIONS_SERVE,

@@ -174,6 +174,12 @@ static int take_num_queues(struct parser *parser)
 			   &parser->options->server.export.nr_queues);
 }
 
+static int take_poll_us(struct parser *parser)
+{
+	return take_number(parser, 0, OPTIONS_MAX_POLL_USEC,
+			   &parser->options->server.poll_usec);
+}
+
 static int take_print_capabilities(struct parser *parser)
 {
 	parser->options->command = OPTIONS_CAPABILITIES;
@@ -296,6 +302,7 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_FORMAT] = { "format", take_format, true },
 	[ROW_HELP] = { "help", take_help, false, 'h' },
 	[ROW_NUM_QUEUES] = { "num-queues", take_num_queues, true },
+	[ROW_POLL_US] = { "poll-us", take_poll_us, true },
 	[ROW_PRINT_CAPABILITIES] = { "print-capabilities",
 				     take_print_capabilities },
 	[ROW_QUEUE_SIZE] = { "queue-size", take_queue_size, true },

@@ -85,7 +85,8 @@ static int create_worker(struct server *server, enum engine_kind kind)
 
 	snprintf(name, sizeof(name), "%s/w%u", server->options.export.name,
 		 server->nr_workers);
-	error = worker_create(name, kind, &server->workers[server->nr_workers]);
+	error = worker_create(name, kind, server->options.poll_usec,
+			      &server->workers[server->nr_workers]);
 	if (!error)
 		server->nr_workers++;
 	return error;

@@ -22,6 +22,7 @@
 struct server_options {
 	struct export_options export;
 	unsigned int nr_workers;
+	unsigned int poll_usec; /* of each worker before it sleeps; 0: none */
 	enum engine_kind engine;
 	bool engine_given; /* by the user: no silent fallback */
 	bool exit_on_disconnect;

@@ -11,6 +11,11 @@
  * what the last turn completed and what this take answered at once; the
  * signal goes to the kernel together with the new requests.
  *
+ * A worker that is told to poll takes turns that do not sleep as long as
+ * polling.c thinks that it pays: queues stay active, with kicks suppressed,
+ * and such a turn looks at their rings and at the engine's completions. With
+ * io_uring that is loads from memory; only what was prepared is submitted.
+ *
  * A queue that stops passes through three phases. It is given back when its
  * requests have ended, its kick fd is watched no more, and the turn that
  * carried its last signal has returned.
@@ -22,11 +27,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/peerfd.h"
+#include "server/polling.h"
 #include "server/worker.h"
 
 #define NAME_BYTES   16 /* of a thread, with its NUL */
@@ -76,6 +83,8 @@ struct worker {
 	struct list_node drained; /* struct worker_queue, phase DRAINED */
 	struct list_node contexts;
 	struct engine_watch commands;
+	struct polling polling;
+	bool found; /* something to do, since it was last asked */
 	bool quit;
 };
 
@@ -115,7 +124,10 @@ static void activate(struct worker_queue *queue)
 /* A request of this queue has completed. */
 static void note_progress(void *opaque)
 {
-	activate(opaque);
+	struct worker_queue *queue = opaque;
+
+	queue->worker->found = true;
+	activate(queue);
 }
 
 static void note_kick(struct engine_watch *watch)
@@ -285,6 +297,7 @@ static bool serve(struct worker_queue *queue)
 		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
 		more = blk_queue_take(queue->blk_queue, &budget);
+		queue->worker->found |= budget != BUDGET;
 	} else if (rh_queue_may_abandon(queue->queue)) {
 		blk_queue_abandon(queue->blk_queue);
 	} else {
@@ -314,6 +327,42 @@ static bool rest(struct worker_queue *queue)
 	return false;
 }
 
+static uint64_t now_nsec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static enum polling_wait what_is_waited_for(const struct worker *worker)
+{
+	list_for_each(node, &worker->active) {
+		const struct worker_queue *queue =
+			container_of(node, struct worker_queue, link);
+
+		if (blk_queue_under_way(queue->blk_queue))
+			return POLLING_FOR_STORAGE;
+	}
+	return POLLING_FOR_DRIVER;
+}
+
+/* Nothing is left to take: is it worth while to look again? */
+static bool polls(struct worker *worker)
+{
+	uint64_t now;
+
+	if (likely(!polling_is_on(&worker->polling)))
+		return false;
+	if (list_empty(&worker->active) && !worker->found)
+		return false;
+	now = now_nsec();
+	if (worker->found)
+		polling_found(&worker->polling, now);
+	worker->found = false;
+	return polling_look(&worker->polling, what_is_waited_for(worker), now);
+}
+
 /* Both return true when the turn must not sleep. */
 static bool serve_active(struct worker *worker)
 {
@@ -321,7 +370,7 @@ static bool serve_active(struct worker *worker)
 
 	list_for_each(node, &worker->active)
 		awake |= serve(container_of(node, struct worker_queue, link));
-	if (awake)
+	if (awake || polls(worker))
 		return true;
 	list_for_each(node, &worker->active)
 		awake |= rest(container_of(node, struct worker_queue, link));
@@ -458,7 +507,8 @@ static int set_up(struct worker *worker, enum engine_kind kind)
 	return start_thread(worker);
 }
 
-int worker_create(const char *name, enum engine_kind kind, struct worker **ret)
+int worker_create(const char *name, enum engine_kind kind,
+		  unsigned int poll_usec, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int result;
@@ -469,6 +519,7 @@ int worker_create(const char *name, enum engine_kind kind, struct worker **ret)
 	worker->command_fds[0] = -1;
 	worker->command_fds[1] = -1;
 	worker->turn = 1;
+	polling_init(&worker->polling, poll_usec);
 	list_init(&worker->active);
 	list_init(&worker->drained);
 	list_init(&worker->contexts);

@@ -22,9 +22,12 @@ struct worker;
 
 /*
  * Start a worker. name: of the thread ("disk0/w0", cut to 15 bytes).
+ * poll_usec: how long it may look for work, where that pays, before it
+ * sleeps; 0: not at all.
  * Returns 0 with *ret set, or -errno as engine_create().
  */
-int worker_create(const char *name, enum engine_kind kind, struct worker **ret);
+int worker_create(const char *name, enum engine_kind kind,
+		  unsigned int poll_usec, struct worker **ret);
 
 /* Ends the thread; no queue of it runs. NULL is accepted. */
 void worker_destroy(struct worker *worker);

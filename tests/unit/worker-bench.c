@@ -15,6 +15,8 @@
 #include "common/fd.h"
 #include "tests/unit/worker-bench.h"
 
+unsigned int bench_poll_usec;
+
 static struct bench_driver *ours_of(struct driver *driver)
 {
 	return container_of(driver, struct bench_driver, driver);
@@ -123,7 +125,7 @@ int bench_set_up(void **state)
 	struct bench *bench = calloc(1, sizeof(*bench));
 
 	if (worker_create("disk0/worker-with-a-long-name", kind,
-			  &bench->worker) < 0)
+			  bench_poll_usec, &bench->worker) < 0)
 		assert_int_equal(kind, ENGINE_URING);
 	bench->driver.driver.ops = &bench_driver_ops;
 	bench->driver.driver.info = (struct driver_info){

@@ -51,6 +51,9 @@ struct bench {
 	struct guest guests[2];
 };
 
+/* Of the workers that bench_set_up() makes from now on. */
+extern unsigned int bench_poll_usec;
+
 /* The state of each test, made from an enum engine_kind, and the end of it. */
 int bench_set_up(void **state);
 int bench_tear_down(void **state);
