@@ -9,11 +9,11 @@
  * traffic that begins to pay is noticed without an attempt; the attempts are
  * for hosts on which waking up takes much longer than assumed here.
  *
- * A look that finds nothing, right after another one, and a thread that was
- * taken off its core while it looked, mean that looking itself is in the way,
- * for instance of a driver that waits for our core. What was slept through
- * says nothing about that. So each doubles the number of waits to sleep
- * through, and each look that finds something takes one away.
+ * Looks that often find nothing though others did, and a thread that was taken
+ * off its core while it looked, mean that looking itself is in the way, for
+ * instance of a driver that waits for our core. What was slept through says
+ * nothing about that. So each doubles the number of waits to sleep through
+ * before the next look, and a row of looks that find something halves it.
  */
 #include <string.h>
 
@@ -28,6 +28,7 @@
 
 #define MEAN_OF	     8
 #define MIN_HOLD_OFF 8
+#define OFTEN	     8 /* one failure for less than so many that paid */
 #define MAX_HOLD_OFF POLLING_ATTEMPT_EVERY
 
 void polling_init(struct polling *polling, unsigned int max_usec)
@@ -55,7 +56,7 @@ static void hold_off(struct polling_past *past)
 
 static bool is_worth_while(struct polling_past *past)
 {
-	bool held = past->failed && past->nr_slept < past->hold_off;
+	bool held = !past->nr_paid && past->nr_slept < past->hold_off;
 	bool pays = past->gain_nsec > 0 && !held;
 
 	if (pays || past->nr_slept >= POLLING_ATTEMPT_EVERY) {
@@ -91,9 +92,9 @@ static void look_again(struct polling *polling, uint64_t now_nsec)
 
 	if (!away && now_nsec - polling->since_nsec < polling->limit_nsec)
 		return;
-	if (away || past->failed)
+	if (away || past->nr_paid < OFTEN)
 		hold_off(past);
-	past->failed = true;
+	past->nr_paid = 0;
 	polling->state = POLLING_SLEEPING;
 }
 
@@ -121,8 +122,9 @@ void polling_found(struct polling *polling, uint64_t now_nsec)
 	if (polling->state == POLLING_SLEEPING) {
 		waited_nsec -= MIN(waited_nsec, (uint64_t)POLLING_WAKE_UP_NSEC);
 	} else {
-		past->failed = false;
-		past->hold_off -= MIN(past->hold_off, 1u);
+		past->nr_paid++;
+		if (past->nr_paid % OFTEN == 0)
+			past->hold_off /= 2;
 		/* an attempt that succeeds is the better measurement */
 		if (past->gain_nsec <= 0)
 			past->gain_nsec = 0;

@@ -42,7 +42,7 @@ struct polling_past {
 	int64_t gain_nsec;     /* of looking instead of sleeping, mean */
 	unsigned int nr_slept; /* waits since the last one looked through */
 	unsigned int hold_off; /* waits to sleep through after a failure */
-	bool failed;	       /* the last one looked through */
+	unsigned int nr_paid;  /* looks in a row that found something */
 };
 
 struct polling {
