@@ -46,18 +46,21 @@ static uint64_t take_calls(const struct crew_member *member)
 	uint64_t sum = 0;
 	uint64_t nr;
 
-	for_each_lane(lane, member) if (read(lane->vq.vring.call_fd, &nr,
-					     sizeof(nr)) == sizeof(nr)) sum +=
-		nr;
+	for_each_lane(lane, member)
+		if (read(lane->vq.vring.call_fd, &nr, sizeof(nr)) == sizeof(nr))
+			sum += nr;
 	return sum;
 }
 
 static void begin(struct crew_member *member)
 {
 	take_calls(member);
-	for_each_lane(lane, member) lane_clear(lane);
+	for_each_lane(lane, member)
+		lane_clear(lane);
 	member->cpu_nsec = nsec_of(CLOCK_THREAD_CPUTIME_ID);
 	member->begin_nsec = nsec_now();
+	atomic_fetch_add(&member->crew->nr_measuring, 1);
+	rh_eventfd_signal(member->crew->news_fd);
 }
 
 static void end(struct crew_member *member)
@@ -65,7 +68,8 @@ static void end(struct crew_member *member)
 	member->end_nsec = nsec_now();
 	member->cpu_nsec = nsec_of(CLOCK_THREAD_CPUTIME_ID) - member->cpu_nsec;
 	member->nr_calls = take_calls(member);
-	for_each_lane(lane, member) member->nr_kicks += lane->nr_kicks;
+	for_each_lane(lane, member)
+		member->nr_kicks += lane->nr_kicks;
 }
 
 static void follow(struct crew_member *member, enum crew_phase phase)
@@ -86,7 +90,9 @@ static bool has_finished(const struct crew_member *member)
 		return true;
 	if (member->phase < CREW_CHECKS)
 		return false;
-	for_each_lane(lane, member) if (!lane_is_idle(lane)) return false;
+	for_each_lane(lane, member)
+		if (!lane_is_idle(lane))
+			return false;
 	return true;
 }
 
@@ -101,7 +107,10 @@ static struct timespec time_until(uint64_t due_nsec)
 	};
 }
 
-/* Sleep until a call, a phase, or the time of the next request. */
+/*
+ * Sleep until a call, a phase, or the time of the next request. What was used
+ * since the lanes' turns is not missed: they have asked for a call before.
+ */
 static void sleep_on_calls(struct crew_member *member)
 {
 	enum lane_mode mode = mode_of(member->phase);
@@ -110,20 +119,13 @@ static void sleep_on_calls(struct crew_member *member)
 	struct timespec rest;
 
 	for_each_lane(lane, member)
-	{
-		if (lane_expect_calls(lane))
-			return;
 		due = MIN(due, lane_due_nsec(lane, mode));
-	}
 	if (due != UINT64_MAX)
 		rest = time_until(due);
 	epoll_pwait2(member->epoll_fd, events, MAX_EVENTS,
 		     due == UINT64_MAX ? NULL : &rest, NULL);
-}
-
-static void suppress_calls(const struct crew_member *member)
-{
-	for_each_lane(lane, member) lane_suppress_calls(lane);
+	for_each_lane(lane, member)
+		lane_wake(lane);
 }
 
 static void drive(struct crew_member *member)
@@ -137,17 +139,16 @@ static void drive(struct crew_member *member)
 				       &crew->phase, memory_order_acquire));
 		mode = mode_of(member->phase);
 		nr = 0;
-		for_each_lane(lane, member) nr += lane_turn(lane, mode);
-		if (nr)
+		for_each_lane(lane, member)
+			nr += lane_turn(lane, mode);
+		if (nr && crew->poll)
 			continue;
 		if (has_finished(member))
 			return;
-		if (crew->poll) {
+		if (crew->poll)
 			relax();
-		} else {
+		else
 			sleep_on_calls(member);
-			suppress_calls(member);
-		}
 	}
 }
 
@@ -156,11 +157,11 @@ static void *run(void *opaque)
 	struct crew_member *member = opaque;
 
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NSEC);
-	suppress_calls(member);
-	for_each_lane(lane, member) lane_start(lane, member->crew->rate);
+	for_each_lane(lane, member)
+		lane_start(lane, member->crew->rate);
 	drive(member);
 	atomic_fetch_add(&member->crew->nr_ended, 1);
-	rh_eventfd_signal(member->crew->ended_fd);
+	rh_eventfd_signal(member->crew->news_fd);
 	return NULL;
 }
 
@@ -182,8 +183,9 @@ static int start(struct crew_member *member)
 	if (member->epoll_fd < 0 || member->wake_fd < 0)
 		return -EMFILE;
 	error = watch(member, member->wake_fd);
-	for_each_lane(lane, member) if (!error) error =
-		watch(member, lane->vq.vring.call_fd);
+	for_each_lane(lane, member)
+		if (!error)
+			error = watch(member, lane->vq.vring.call_fd);
 	if (!error)
 		error = -pthread_create(&member->thread, NULL, run, member);
 	member->started = !error;
@@ -200,10 +202,10 @@ int crew_init(struct crew *crew, const struct crew_setup *setup)
 		.nr_members = setup->nr_members,
 		.poll = setup->poll,
 		.rate = setup->rate,
-		.ended_fd = rh_eventfd_create(),
+		.news_fd = rh_eventfd_create(),
 	};
 	crew->members = calloc(crew->nr_members, sizeof(*crew->members));
-	if (!crew->members || crew->ended_fd < 0)
+	if (!crew->members || crew->news_fd < 0)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < crew->nr_members; i++)
 		crew->members[i] = (struct crew_member){
@@ -241,5 +243,5 @@ void crew_deinit(struct crew *crew)
 	}
 	free(crew->members);
 	crew->members = NULL;
-	rh_fd_close(&crew->ended_fd);
+	rh_fd_close(&crew->news_fd);
 }

@@ -52,8 +52,9 @@ struct crew {
 	bool poll;
 	uint64_t rate;
 	_Atomic int phase;
+	_Atomic uint32_t nr_measuring; /* members that have begun to */
 	_Atomic uint32_t nr_ended;
-	int ended_fd; /* an eventfd: somebody has ended */
+	int news_fd; /* an eventfd: one of the two has grown */
 };
 
 /* What they have in common; the lanes stay the caller's. */
@@ -74,6 +75,11 @@ void crew_deinit(struct crew *crew);
 
 /* Phases only rise. */
 void crew_set_phase(struct crew *crew, enum crew_phase phase);
+
+static inline bool crew_measures(const struct crew *crew)
+{
+	return atomic_load(&crew->nr_measuring) == crew->nr_members;
+}
 
 static inline bool crew_has_ended(const struct crew *crew)
 {

@@ -31,6 +31,7 @@ int lane_init(struct lane *lane, struct fe_memory *memory,
 	lane->job = setup->job;
 	lane->block_bytes = setup->block_bytes;
 	lane->run = setup->run;
+	lane->waits = setup->waits;
 	error = vq_init(&lane->vq, memory, &setup->shape);
 	if (error)
 		return error;
@@ -63,8 +64,16 @@ void lane_deinit(struct lane *lane)
 	lane->batch = NULL;
 }
 
+static void suppress_calls(struct lane *lane)
+{
+	fe_vring_suppress_calls(&lane->vq.vring);
+	lane->nr_since_quiet = 0;
+	lane->armed = false;
+}
+
 void lane_start(struct lane *lane, uint64_t rate)
 {
+	suppress_calls(lane);
 	lane->has_pace = rate != 0;
 	if (rate)
 		pace_init(&lane->pace, rate, nsec_now());
@@ -165,8 +174,8 @@ static uint32_t reap(struct lane *lane, enum lane_mode mode)
 		return 0;
 	now = nsec_now();
 	lane->nr_since_quiet += nr;
-	if (lane->nr_since_quiet > QUIET_FOR)
-		lane_suppress_calls(lane);
+	if (unlikely(lane->nr_since_quiet > QUIET_FOR) && !lane->waits)
+		suppress_calls(lane);
 	for (uint32_t i = 0; i < nr; i++)
 		finish(lane, batch[i], mode, now);
 	atomic_store_explicit(&lane->nr_answered,
@@ -175,6 +184,22 @@ static uint32_t reap(struct lane *lane, enum lane_mode mode)
 				      nr,
 			      memory_order_relaxed);
 	return nr;
+}
+
+/* Ask for a call; takes what came before that. */
+static uint32_t arm(struct lane *lane, enum lane_mode mode)
+{
+	uint32_t nr_more = 0;
+	uint32_t nr;
+
+	while (fe_vring_expect_calls(&lane->vq.vring)) {
+		nr = reap(lane, mode);
+		if (!nr)
+			break; /* a broken queue */
+		nr_more += nr;
+	}
+	lane->armed = true;
+	return nr_more;
 }
 
 static bool next_step(struct lane *lane, enum lane_mode mode,
@@ -262,6 +287,8 @@ uint32_t lane_turn(struct lane *lane, enum lane_mode mode)
 	if (unlikely(atomic_load_explicit(&lane->error, memory_order_relaxed)))
 		return 0;
 	nr = reap(lane, mode);
+	if (lane->waits && (nr || !lane->armed))
+		nr += arm(lane, mode);
 	if (lane->nr_free)
 		nr += fill(lane, mode);
 	if (nr)
@@ -278,13 +305,11 @@ uint64_t lane_due_nsec(const struct lane *lane, enum lane_mode mode)
 	return pace_due_nsec(&lane->pace);
 }
 
-void lane_suppress_calls(struct lane *lane)
+void lane_wake(struct lane *lane)
 {
-	fe_vring_suppress_calls(&lane->vq.vring);
-	lane->nr_since_quiet = 0;
-}
+	const struct fe_vring *vring = &lane->vq.vring;
 
-bool lane_expect_calls(struct lane *lane)
-{
-	return fe_vring_expect_calls(&lane->vq.vring);
+	/* a split ring's event index is behind already once it was called */
+	if (!vring->event_idx || vring->is_packed)
+		suppress_calls(lane);
 }

@@ -3,7 +3,10 @@
  * lane - one queue at work: filled, published, reaped, counted
  *
  * A turn takes all that the device has used, asks as much anew, publishes it
- * at once and decides about one kick. Latency runs from the moment before the
+ * at once and decides about one kick. A lane that waits asks for a call with
+ * the next used entry between the two, as a driver with interrupts does, which
+ * leaves its handler before it sends the next request; one that does not wants
+ * no calls. Latency runs from the moment before the
  * publication (with a rate, from when the request was due) to the moment at
  * which it was seen used. The clock is read twice a turn.
  *
@@ -50,6 +53,8 @@ struct lane {
 	uint32_t *free; /* a stack of slots */
 	uint32_t *batch;
 	uint32_t nr_free;
+	bool waits;
+	bool armed;		 /* a call will come with the next used entry */
 	uint32_t nr_since_quiet; /* answers since calls were suppressed */
 
 	struct tally reads;
@@ -71,6 +76,7 @@ struct lane_setup {
 	uint64_t block_bytes;
 	uint64_t run;
 	bool verify;
+	bool waits;
 };
 
 /* Returns 0 or -errno; deinit is harmless after failure and for zeroes. */
@@ -78,7 +84,7 @@ int lane_init(struct lane *lane, struct fe_memory *memory,
 	      const struct lane_setup *setup);
 void lane_deinit(struct lane *lane);
 
-/* The clock of a lane with a rate begins. */
+/* Before its first turn; the clock of a lane with a rate begins. */
 void lane_start(struct lane *lane, uint64_t rate);
 
 /* Forget all that was counted. */
@@ -99,10 +105,10 @@ static inline bool lane_is_idle(const struct lane *lane)
 /* When it wants to ask next, in nsec; UINT64_MAX: after an answer. */
 uint64_t lane_due_nsec(const struct lane *lane, enum lane_mode mode);
 
-/* Ask for no calls until lane_expect_calls(). */
-void lane_suppress_calls(struct lane *lane);
-
-/* Ask for a call with the next used entry; true if one is there. */
-bool lane_expect_calls(struct lane *lane);
+/*
+ * For a lane that waits, when its thread has slept: what comes now needs no
+ * call, until the next turn.
+ */
+void lane_wake(struct lane *lane);
 
 #endif

@@ -23,6 +23,7 @@ static int prepare_lanes(struct load *load, struct job_range range)
 		.block_bytes = options->block_bytes,
 		.run = options->seed ^ nsec_now(),
 		.verify = options->verify,
+		.waits = !options->poll,
 	};
 	int error = 0;
 

@@ -25,7 +25,7 @@
 enum {
 	POLL_SOCKET,
 	POLL_SIGNAL,
-	POLL_ENDED,
+	POLL_NEWS,
 	POLL_ERRORS, /* one for each queue from here on */
 };
 
@@ -39,6 +39,7 @@ struct watch {
 	struct load *load;
 	struct load_result *result;
 	enum crew_phase phase;
+	bool measures;		 /* all do */
 	uint64_t phase_end_nsec; /* UINT64_MAX: nothing but its work ends it */
 	uint64_t next_look_nsec;
 	int signal_fd;
@@ -79,15 +80,14 @@ static void fail(struct watch *watch)
 	watch->phase_end_nsec = UINT64_MAX;
 }
 
-static void begin_to_measure(struct watch *watch, uint64_t now)
+static void begin_to_measure(struct watch *watch)
 {
 	const struct load *load = watch->load;
 
 	if (load->options->pid)
 		meter_read(&load->meter, watch->begin);
 	set_phase(watch, CREW_MEASURES);
-	watch->phase_end_nsec =
-		now + load->options->runtime_msec * NSEC_PER_MSEC;
+	watch->phase_end_nsec = UINT64_MAX; /* until all have begun */
 }
 
 /* phase: what comes behind the measurement, which is ended if it runs. */
@@ -106,10 +106,18 @@ static void end_to_measure(struct watch *watch, enum crew_phase phase)
 
 static void step(struct watch *watch, uint64_t now)
 {
+	const struct load *load = watch->load;
+
+	if (watch->phase == CREW_MEASURES && !watch->measures &&
+	    crew_measures(&load->crew)) {
+		watch->measures = true;
+		watch->phase_end_nsec =
+			now + load->options->runtime_msec * NSEC_PER_MSEC;
+	}
 	if (now < watch->phase_end_nsec)
 		return;
 	if (watch->phase == CREW_RAMPS)
-		begin_to_measure(watch, now);
+		begin_to_measure(watch);
 	else
 		end_to_measure(watch, CREW_CHECKS);
 }
@@ -211,8 +219,8 @@ static void wait_for_events(struct watch *watch, uint64_t now)
 		return;
 	if (watch->pollfds[POLL_SIGNAL].revents)
 		take_signal(watch);
-	if (watch->pollfds[POLL_ENDED].revents)
-		rh_eventfd_drain(watch->load->crew.ended_fd);
+	if (watch->pollfds[POLL_NEWS].revents)
+		rh_eventfd_drain(watch->load->crew.news_fd);
 	look_at_errors(watch);
 	if (watch->pollfds[POLL_SOCKET].revents)
 		look_at_socket(watch);
@@ -238,7 +246,7 @@ static int prepare(struct watch *watch)
 		return -ENOMEM;
 	watch->pollfds[POLL_SOCKET].fd = load->backend.session.sock;
 	watch->pollfds[POLL_SIGNAL].fd = watch->signal_fd;
-	watch->pollfds[POLL_ENDED].fd = load->crew.ended_fd;
+	watch->pollfds[POLL_NEWS].fd = load->crew.news_fd;
 	for (uint32_t i = 0; i < nr_queues; i++) {
 		watch->pollfds[POLL_ERRORS + i].fd =
 			load->lanes[i].vq.vring.err_fd;

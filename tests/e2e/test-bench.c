@@ -173,8 +173,8 @@ static void figures_agree_with_each_other(void **state)
 	    "r[\"total\"][\"requests\"] - 1) < 0.01, "
 	    "r[\"read\"][\"requests\"] + r[\"write\"][\"requests\"] == "
 	    "r[\"total\"][\"requests\"], "
-	    "0.7 < r[\"read\"][\"requests\"] / r[\"total\"][\"requests\"] "
-	    "< 0.8, "
+	    "0.6 < r[\"read\"][\"requests\"] / r[\"total\"][\"requests\"] "
+	    "< 0.9, "
 	    "abs(r[\"total\"][\"bytes_per_sec\"] / r[\"total\"][\"iops\"] - "
 	    "4096) < 1");
 	assert_string_equal(output, "True True True True True\n");

@@ -135,6 +135,30 @@ static void a_batch_is_one_kick(void **state)
 	stop(f);
 }
 
+/* As a guest's driver does: asked for before the request is sent. */
+static void who_waits_asks_for_a_call_with_the_next_used_entry(void **state)
+{
+	struct fixture *f = start(100, 0, false);
+	const struct fe_vring *vring = &f->lane.vq.vring;
+
+	(void)state;
+	assert_int_equal(le16toh(vring->avail->flags),
+			 VRING_AVAIL_F_NO_INTERRUPT);
+	lane_turn(&f->lane, LANE_ASKS); /* it polls */
+	assert_int_equal(le16toh(vring->avail->flags),
+			 VRING_AVAIL_F_NO_INTERRUPT);
+	f->lane.waits = true;
+	lane_turn(&f->lane, LANE_ASKS);
+	assert_int_equal(le16toh(vring->avail->flags), 0);
+	lane_wake(&f->lane);
+	assert_int_equal(le16toh(vring->avail->flags),
+			 VRING_AVAIL_F_NO_INTERRUPT);
+	serve_all(f);
+	assert_int_equal(lane_turn(&f->lane, LANE_ASKS), 2 * DEPTH);
+	assert_int_equal(le16toh(vring->avail->flags), 0);
+	stop(f);
+}
+
 static void who_ends_asks_nothing_more_and_counts_nothing(void **state)
 {
 	struct fixture *f = start(100, 0, false);
@@ -322,6 +346,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_keeps_iodepth_requests_under_way),
 		cmocka_unit_test(a_batch_is_one_kick),
+		cmocka_unit_test(
+			who_waits_asks_for_a_call_with_the_next_used_entry),
 		cmocka_unit_test(who_ends_asks_nothing_more_and_counts_nothing),
 		cmocka_unit_test(latency_is_from_publication_to_use),
 		cmocka_unit_test(
