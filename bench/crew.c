@@ -37,6 +37,7 @@
 static enum lane_mode mode_of(enum crew_phase phase)
 {
 	return phase <= CREW_MEASURES ? LANE_ASKS :
+	       phase == CREW_GOES_ON  ? LANE_GOES_ON :
 	       phase == CREW_CHECKS   ? LANE_CHECKS :
 					LANE_ENDS;
 }

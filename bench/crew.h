@@ -21,6 +21,7 @@
 enum crew_phase {
 	CREW_RAMPS,    /* asks; what is counted is forgotten later */
 	CREW_MEASURES, /* asks and counts */
+	CREW_GOES_ON,  /* asks, and does not count */
 	CREW_CHECKS,   /* reads back what it wrote, and ends */
 	CREW_ENDS,     /* waits for what is under way, and ends */
 	CREW_FLEES,    /* ends at once */

@@ -300,7 +300,7 @@ uint32_t lane_turn(struct lane *lane, enum lane_mode mode)
 
 uint64_t lane_due_nsec(const struct lane *lane, enum lane_mode mode)
 {
-	if (mode != LANE_ASKS || !lane->has_pace || !lane->nr_free)
+	if (mode > LANE_GOES_ON || !lane->has_pace || !lane->nr_free)
 		return UINT64_MAX;
 	return pace_due_nsec(&lane->pace);
 }

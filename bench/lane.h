@@ -27,9 +27,10 @@
 #include "bench/vq.h"
 
 enum lane_mode {
-	LANE_ASKS,   /* goes on with its job, and measures it */
-	LANE_CHECKS, /* reads once what it wrote, when it verifies */
-	LANE_ENDS,   /* asks nothing more */
+	LANE_ASKS,    /* goes on with its job, and measures it */
+	LANE_GOES_ON, /* the same, not measured */
+	LANE_CHECKS,  /* reads once what it wrote, when it verifies */
+	LANE_ENDS,    /* asks nothing more */
 };
 
 struct lane_slot {

@@ -96,7 +96,6 @@ void load_deinit(struct load *load)
 	free(load->lanes);
 	load->lanes = NULL;
 	backend_deinit(&load->backend);
-	meter_deinit(&load->meter);
 }
 
 static void count_up(const struct load *load, struct load_result *ret)
@@ -137,6 +136,7 @@ int load_run(struct load *load, struct load_result *ret)
 	int error;
 
 	memset(ret, 0, sizeof(*ret));
+	ret->syscalls_per_request = -1;
 	tally_clear(&ret->reads);
 	tally_clear(&ret->writes);
 	error = watch_block_signals();

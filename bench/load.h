@@ -24,9 +24,10 @@ struct load_result {
 	struct tally writes;
 	uint64_t nr_kicks;
 	uint64_t nr_calls;
-	uint64_t cpu_nsec;	/* of the threads that drive the queues */
-	uint64_t nr_checked;	/* blocks that were read back */
-	uint64_t nr_mismatches; /* that held something else */
+	uint64_t cpu_nsec;	     /* of the threads that drive the queues */
+	uint64_t nr_checked;	     /* blocks that were read back */
+	uint64_t nr_mismatches;	     /* that held something else */
+	double syscalls_per_request; /* negative: not known */
 	bool interrupted;
 	bool failed;		    /* the back-end did, and it was told */
 	struct meter_result server; /* with --pid */

@@ -29,13 +29,7 @@ int meter_init(struct meter *meter, pid_t pid)
 		return -error;
 	}
 	meter->pid = pid;
-	syscalls_init(&meter->syscalls, pid);
 	return 0;
-}
-
-void meter_deinit(struct meter *meter)
-{
-	syscalls_deinit(&meter->syscalls);
 }
 
 static FILE *open_file(const struct meter *meter, const char *name)
@@ -127,7 +121,6 @@ void meter_read(const struct meter *meter, struct meter_reading *ret)
 	ret->user_ticks = 0;
 	ret->system_ticks = 0;
 	ret->rss_bytes = 0;
-	ret->nr_syscalls = syscalls_read(&meter->syscalls);
 	ret->cpu_nsec = nsec_of(meter->clock);
 	read_stat(meter, ret);
 	read_rss(meter, ret);
@@ -154,14 +147,11 @@ void meter_subtract(const struct meter_reading *from,
 				    to->cpu_nsec - from->cpu_nsec :
 				    0,
 		.system_share = -1,
-		.nr_syscalls = -1,
 		.rss_bytes = to->rss_bytes,
 	};
 	if (to->user_ticks >= from->user_ticks &&
 	    to->system_ticks >= from->system_ticks && user + system)
 		ret->system_share = (double)system / (double)(user + system);
-	if (from->nr_syscalls >= 0 && to->nr_syscalls >= from->nr_syscalls)
-		ret->nr_syscalls = to->nr_syscalls - from->nr_syscalls;
 	for (uint32_t i = 0; i < to->nr_threads; i++)
 		ret->nr_switches += to->threads[i].nr_switches -
 				    MIN(to->threads[i].nr_switches,

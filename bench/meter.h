@@ -4,7 +4,8 @@
  *
  * CPU time by the process's own clock, in nanoseconds over all threads, dead
  * ones too; how much of it in the kernel, in ticks; context switches of each
- * thread; system calls, by a trace point, where the kernel permits that.
+ * thread. Looking costs the process nothing; counting its system calls does,
+ * and is syscalls.h's.
  *
  * Owner: one thread.
  */
@@ -14,8 +15,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
-
-#include "bench/syscalls.h"
 
 #define METER_MAX_THREADS 1024
 
@@ -28,7 +27,6 @@ struct meter_reading {
 	uint64_t cpu_nsec;
 	uint64_t user_ticks;
 	uint64_t system_ticks;
-	int64_t nr_syscalls; /* -1: cannot be known */
 	uint64_t rss_bytes;
 	uint32_t nr_threads;
 	struct meter_thread threads[METER_MAX_THREADS];
@@ -37,7 +35,6 @@ struct meter_reading {
 struct meter {
 	pid_t pid;
 	clockid_t clock;
-	struct syscalls syscalls;
 };
 
 /* What went on between two readings */
@@ -45,16 +42,11 @@ struct meter_result {
 	uint64_t cpu_nsec;
 	double system_share; /* of that, 0 to 1; negative: not known */
 	uint64_t nr_switches;
-	int64_t nr_syscalls; /* -1: not known */
 	uint64_t rss_bytes;
 };
 
-/*
- * Begin to look at a process. Returns 0 or -errno (logged); deinit is harmless
- * after failure, and for zeroes.
- */
+/* Begin to look at a process. Returns 0 or -errno (logged). */
 int meter_init(struct meter *meter, pid_t pid);
-void meter_deinit(struct meter *meter);
 
 /* What cannot be read, since the process is gone, is 0. */
 void meter_read(const struct meter *meter, struct meter_reading *ret);

@@ -29,8 +29,8 @@ void progress_show(struct progress *progress, enum crew_phase phase,
 {
 	static const char *const names[] = {
 		[CREW_RAMPS] = "ramps up", [CREW_MEASURES] = "measures",
-		[CREW_CHECKS] = "ends",	   [CREW_ENDS] = "ends",
-		[CREW_FLEES] = "ends",
+		[CREW_GOES_ON] = "counts", [CREW_CHECKS] = "ends",
+		[CREW_ENDS] = "ends",	   [CREW_FLEES] = "ends",
 	};
 	const struct bench_options *options = progress->options;
 	uint64_t distance = now_nsec - progress->last_nsec;

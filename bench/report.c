@@ -137,9 +137,9 @@ static void print_server(FILE *file, const struct load *load,
 			cpu * server->system_share);
 	fprintf(file, ", %.4f context switches",
 		(double)server->nr_switches / nr);
-	if (server->nr_syscalls >= 0)
+	if (result->syscalls_per_request >= 0)
 		fprintf(file, ", %.4f system calls",
-			(double)server->nr_syscalls / nr);
+			result->syscalls_per_request);
 	fprintf(file, "; %s resident\n", sizes_format(server->rss_bytes).text);
 }
 

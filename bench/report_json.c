@@ -115,9 +115,9 @@ static json_t *make_server(const struct load *load,
 		split ? ratio(cpu_usec * share, nr) : json_null(),
 		"context_switches_per_request",
 		ratio((double)server->nr_switches, nr), "syscalls_per_request",
-		server->nr_syscalls < 0 ?
+		result->syscalls_per_request < 0 ?
 			json_null() :
-			ratio((double)server->nr_syscalls, nr),
+			json_real(result->syscalls_per_request),
 		"rss_bytes", (json_int_t)server->rss_bytes);
 }
 

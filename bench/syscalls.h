@@ -4,7 +4,8 @@
  *
  * By the trace point raw_syscalls:sys_enter, one counter a thread, which its
  * later children inherit. Needs a kernel with trace points and the right to
- * use them; without, nothing is counted, and reading says so.
+ * use them; without, nothing is counted, and reading says so. Counting makes
+ * each system call and each context switch of the process dearer.
  *
  * Owner: one thread.
  */

@@ -15,12 +15,15 @@
 #include "bench/load.h"
 #include "bench/nsec.h"
 #include "bench/progress.h"
+#include "bench/syscalls.h"
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
 
-#define TAG	  "ringhost"
-#define LOOK_NSEC (100 * NSEC_PER_MSEC)
+#define TAG "ringhost"
+/* How long system calls are counted, behind the measurement */
+#define COUNT_NSEC (300 * NSEC_PER_MSEC)
+#define LOOK_NSEC  (100 * NSEC_PER_MSEC)
 
 enum {
 	POLL_SOCKET,
@@ -48,6 +51,8 @@ struct watch {
 	struct silence *silences;
 	struct progress progress;
 	struct meter_reading *begin, *end;
+	struct syscalls *syscalls;
+	uint64_t nr_counted_from; /* requests answered before that */
 };
 
 static sigset_t end_signals(void)
@@ -90,18 +95,54 @@ static void begin_to_measure(struct watch *watch)
 	watch->phase_end_nsec = UINT64_MAX; /* until all have begun */
 }
 
+static uint64_t count_answers(const struct watch *watch)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t i = 0; i < watch->load->options->nr_queues; i++)
+		nr += atomic_load(&watch->load->lanes[i].nr_answered);
+	return nr;
+}
+
+/* Behind the measurement, since the counting is not for nothing. */
+static void begin_to_count(struct watch *watch)
+{
+	const struct bench_options *options = watch->load->options;
+
+	syscalls_init(watch->syscalls, options->pid);
+	watch->nr_counted_from = count_answers(watch);
+	watch->phase_end_nsec =
+		nsec_now() +
+		MIN(COUNT_NSEC, options->runtime_msec * NSEC_PER_MSEC);
+}
+
+static void end_to_count(struct watch *watch)
+{
+	int64_t nr_calls = syscalls_read(watch->syscalls);
+	uint64_t nr = count_answers(watch) - watch->nr_counted_from;
+
+	if (nr_calls >= 0 && nr)
+		watch->result->syscalls_per_request =
+			(double)nr_calls / (double)nr;
+	syscalls_deinit(watch->syscalls);
+}
+
 /* phase: what comes behind the measurement, which is ended if it runs. */
 static void end_to_measure(struct watch *watch, enum crew_phase phase)
 {
 	const struct load *load = watch->load;
 	bool measures = watch->phase == CREW_MEASURES;
 
+	if (watch->phase == CREW_GOES_ON)
+		end_to_count(watch);
 	set_phase(watch, phase);
 	watch->phase_end_nsec = UINT64_MAX;
 	if (!measures || !load->options->pid)
 		return;
 	meter_read(&load->meter, watch->end);
 	meter_subtract(watch->begin, watch->end, &watch->result->server);
+	if (phase == CREW_GOES_ON)
+		begin_to_count(watch);
 }
 
 static void step(struct watch *watch, uint64_t now)
@@ -118,6 +159,8 @@ static void step(struct watch *watch, uint64_t now)
 		return;
 	if (watch->phase == CREW_RAMPS)
 		begin_to_measure(watch);
+	else if (watch->phase == CREW_MEASURES && load->options->pid)
+		end_to_measure(watch, CREW_GOES_ON);
 	else
 		end_to_measure(watch, CREW_CHECKS);
 }
@@ -139,12 +182,10 @@ static bool is_silent(struct watch *watch, uint32_t i, uint64_t now)
 static void look_at_lanes(struct watch *watch, uint64_t now)
 {
 	const struct bench_options *options = watch->load->options;
-	uint64_t nr_answered = 0;
 
 	for (uint32_t i = 0; i < options->nr_queues; i++) {
 		struct lane *lane = &watch->load->lanes[i];
 
-		nr_answered += atomic_load(&lane->nr_answered);
 		if (watch->result->failed)
 			continue;
 		if (atomic_load(&lane->error)) {
@@ -163,7 +204,8 @@ static void look_at_lanes(struct watch *watch, uint64_t now)
 			fail(watch);
 		}
 	}
-	progress_show(&watch->progress, watch->phase, now, nr_answered);
+	progress_show(&watch->progress, watch->phase, now,
+		      count_answers(watch));
 }
 
 static void take_signal(struct watch *watch)
@@ -237,12 +279,13 @@ static int prepare(struct watch *watch)
 
 	watch->begin = calloc(1, sizeof(*watch->begin));
 	watch->end = calloc(1, sizeof(*watch->end));
+	watch->syscalls = calloc(1, sizeof(*watch->syscalls));
 	watch->silences = calloc(nr_queues, sizeof(*watch->silences));
 	watch->nr_pollfds = POLL_ERRORS + nr_queues;
 	watch->pollfds = calloc(watch->nr_pollfds, sizeof(*watch->pollfds));
 	watch->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (!watch->begin || !watch->end || !watch->silences ||
-	    !watch->pollfds || watch->signal_fd < 0)
+	if (!watch->begin || !watch->end || !watch->syscalls ||
+	    !watch->silences || !watch->pollfds || watch->signal_fd < 0)
 		return -ENOMEM;
 	watch->pollfds[POLL_SOCKET].fd = load->backend.session.sock;
 	watch->pollfds[POLL_SIGNAL].fd = watch->signal_fd;
@@ -261,6 +304,9 @@ static void tidy_up(struct watch *watch)
 {
 	free(watch->begin);
 	free(watch->end);
+	if (watch->syscalls)
+		syscalls_deinit(watch->syscalls);
+	free(watch->syscalls);
 	free(watch->silences);
 	free(watch->pollfds);
 	rh_fd_close(&watch->signal_fd);
