@@ -190,7 +190,8 @@ int backend_find_shape(const struct backend *backend,
 {
 	uint64_t features = backend->session.features;
 	bool indirect = features & FE_FEATURE_INDIRECT;
-	uint32_t needed = options->iodepth * (indirect ? 1 : VQ_PIECES);
+	uint32_t depth = MAX(options->iodepth, options->flood);
+	uint32_t needed = depth * (indirect ? 1 : VQ_PIECES);
 	uint32_t size = USUAL_QUEUE_SIZE;
 
 	while (size < needed && size < MAX_RING_SIZE)
@@ -200,15 +201,15 @@ int backend_find_shape(const struct backend *backend,
 	if (needed > size) {
 		rh_log(RH_LOG_ERROR, TAG,
 		       "%u requests%s take %u entries of a ring that has %u: "
-		       "give a smaller --iodepth, or a larger --queue-size",
-		       options->iodepth,
-		       indirect ? "" : " without indirect descriptors", needed,
-		       size);
+		       "give a smaller --%s, or a larger --queue-size",
+		       depth, indirect ? "" : " without indirect descriptors",
+		       needed, size,
+		       options->flood == depth ? "flood" : "iodepth");
 		return -EINVAL;
 	}
 	*ret = (struct vq_shape){
 		.size = size,
-		.nr_slots = options->iodepth,
+		.nr_slots = depth,
 		.data_bytes = (uint32_t)options->block_bytes,
 		.features = features,
 	};

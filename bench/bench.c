@@ -39,7 +39,8 @@ static int print_report(FILE *file, const struct load *load,
 static bool went_well(const struct load_result *result)
 {
 	return !result->failed && !result->reads.nr_errors &&
-	       !result->writes.nr_errors && !result->nr_mismatches;
+	       !result->writes.nr_errors && !result->flood.nr_errors &&
+	       !result->nr_mismatches;
 }
 
 static int run(const struct bench_options *options, FILE *file)

@@ -15,6 +15,11 @@
 
 #define TAG "ringhost"
 
+static bool is_flooded(const struct bench_options *options, uint32_t i)
+{
+	return options->flood && i == options->nr_queues - 1;
+}
+
 static int prepare_lanes(struct load *load, struct job_range range)
 {
 	const struct bench_options *options = load->options;
@@ -33,6 +38,9 @@ static int prepare_lanes(struct load *load, struct job_range range)
 		/* where two queues must not meet, or would do the same */
 		if (options->verify || !options->random)
 			share = job_share(range, i, options->nr_queues);
+		setup.shape.nr_slots = is_flooded(options, i) ?
+					       options->flood :
+					       options->iodepth;
 		job_init(&setup.job, share, options->random,
 			 options->read_percent, options->seed + i);
 		error = lane_init(&load->lanes[i], &load->backend.memory,
@@ -104,9 +112,10 @@ static void count_up(const struct load *load, struct load_result *ret)
 
 	for (uint32_t i = 0; i < load->options->nr_queues; i++) {
 		const struct lane *lane = &load->lanes[i];
+		bool apart = is_flooded(load->options, i);
 
-		tally_merge(&ret->reads, &lane->reads);
-		tally_merge(&ret->writes, &lane->writes);
+		tally_merge(apart ? &ret->flood : &ret->reads, &lane->reads);
+		tally_merge(apart ? &ret->flood : &ret->writes, &lane->writes);
 		ret->nr_checked += lane->nr_checked;
 		ret->nr_mismatches += lane->nr_mismatches;
 	}
@@ -139,6 +148,7 @@ int load_run(struct load *load, struct load_result *ret)
 	ret->syscalls_per_request = -1;
 	tally_clear(&ret->reads);
 	tally_clear(&ret->writes);
+	tally_clear(&ret->flood);
 	error = watch_block_signals();
 	if (!error)
 		error = crew_init(&load->crew, &setup);

@@ -22,6 +22,7 @@ struct load_result {
 	double runtime_sec; /* 0: nothing was measured */
 	struct tally reads;
 	struct tally writes;
+	struct tally flood; /* all that its queue asked; not in the above */
 	uint64_t nr_kicks;
 	uint64_t nr_calls;
 	uint64_t cpu_nsec;	     /* of the threads that drive the queues */

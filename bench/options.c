@@ -32,6 +32,8 @@ const char bench_options_help[] =
 	"  --size=SIZE            how large it is (default: up to the end)\n"
 	"  --iodepth=N            requests under way in each queue (default: 32)\n"
 	"  --numjobs=N            queues (default: 1)\n"
+	"  --flood=N              so many requests under way in the last queue, which is\n"
+	"                         told of apart\n"
 	"  --runtime=TIME         how long to measure (default: 5)\n"
 	"  --ramp_time=TIME       how long to load before that (default: 0)\n"
 	"  --rate_iops=N          requests a second of each queue; latency counts from\n"
@@ -121,6 +123,12 @@ static int check_together(const struct bench_options *options)
 	if (options->size_bytes && options->size_bytes < options->block_bytes) {
 		rh_log(RH_LOG_ERROR, TAG,
 		       "--size must be at least --bs: no request fits");
+		return -EINVAL;
+	}
+	if (options->flood && options->nr_queues < 2) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--flood fills the last queue, and there is one only: "
+		       "give --numjobs=2 or more");
 		return -EINVAL;
 	}
 	if (options->verify && !options->writes) {

@@ -34,6 +34,7 @@ struct bench_options {
 	uint64_t size_bytes; /* 0: up to the end of the disk */
 	uint64_t offset_bytes;
 	uint32_t iodepth;   /* under way in each queue */
+	uint32_t flood;	    /* in the last one instead, if not 0 */
 	uint32_t nr_queues; /* numjobs */
 	uint32_t nr_threads;
 	uint32_t queue_size; /* 0: what the rest needs */

@@ -114,6 +114,12 @@ static int take_bs(struct bench_parser *parser)
 	return 0;
 }
 
+static int take_flood(struct bench_parser *parser)
+{
+	return take_count(parser, 1, BENCH_MAX_IODEPTH,
+			  &parser->options->flood);
+}
+
 static int take_help(struct bench_parser *parser)
 {
 	parser->options->help = true;
@@ -282,6 +288,7 @@ static int take_verify(struct bench_parser *parser)
 
 const struct bench_row bench_rows[BENCH_MAX_ROWS] = {
 	{ "bs", take_bs, true },
+	{ "flood", take_flood, true },
 	{ "help", take_help, false },
 	{ "iodepth", take_iodepth, true },
 	{ "no-event-idx", take_no_event_idx, false },

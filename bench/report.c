@@ -147,11 +147,13 @@ void bench_report_text(FILE *file, const struct load *load,
 		       const struct load_result *result)
 {
 	double nr =
-		(double)(result->reads.latency.nr + result->writes.latency.nr);
+		(double)(result->reads.latency.nr + result->writes.latency.nr +
+			 result->flood.latency.nr);
 
 	print_head(file, load, result);
 	print_tally(file, "read", &result->reads, load, result);
 	print_tally(file, "write", &result->writes, load, result);
+	print_tally(file, "flood", &result->flood, load, result);
 	if (load->options->verify)
 		fprintf(file,
 			"  verify: %" PRIu64 " blocks were read back, %" PRIu64

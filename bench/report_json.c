@@ -130,7 +130,7 @@ int bench_report_json(FILE *file, const struct load *load,
 	int error;
 
 	tally_merge(&total, &result->writes);
-	nr = total.latency.nr;
+	nr = total.latency.nr + result->flood.latency.nr;
 	root = json_pack(
 		"{s:i, s:s, s:o, s:o, s:f, s:b, s:o, s:o, s:o, s:o, s:o, "
 		"s:{s:o}}",
@@ -145,6 +145,9 @@ int bench_report_json(FILE *file, const struct load *load,
 		ratio((double)result->nr_calls, nr), "load",
 		"cpu_usec_per_request",
 		ratio((double)result->cpu_nsec / NSEC_PER_USEC, nr));
+	if (root && load->options->flood)
+		json_object_set_new(root, "flood",
+				    make_tally(&result->flood, load, result));
 	if (root && load->options->verify)
 		json_object_set_new(
 			root, "verify",

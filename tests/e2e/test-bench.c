@@ -186,6 +186,21 @@ static void figures_agree_with_each_other(void **state)
 		    "\"max\"))");
 }
 
+static void a_flooded_queue_is_told_of_apart(void **state)
+{
+	const struct server *server = *state;
+
+	expect_true(server, "--numjobs=2 --iodepth=1 --flood=64",
+		    "0 < r[\"total\"][\"requests\"] < "
+		    "r[\"flood\"][\"requests\"] and "
+		    "r[\"flood\"][\"errors\"] == 0");
+	expect_true(server, "--numjobs=2", "\"flood\" not in r");
+	expect(bench(server, "--numjobs=2 --flood=64"), 0);
+	has("  flood: IOPS ");
+	expect(bench(server, "--numjobs=2 --flood=200 --queue-size=128"), 1);
+	has("give a smaller --flood, or a larger --queue-size");
+}
+
 static void a_rate_is_kept(void **state)
 {
 	const struct server *server = *state;
@@ -379,6 +394,7 @@ int main(void)
 		TEST(who_polls_gets_no_call_and_who_waits_does),
 		TEST(several_queues_and_threads_are_driven),
 		TEST(figures_agree_with_each_other),
+		TEST(a_flooded_queue_is_told_of_apart),
 		TEST(a_rate_is_kept),
 		TEST(what_the_server_used_is_told),
 		TEST(people_read_a_text),

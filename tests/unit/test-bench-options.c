@@ -184,6 +184,8 @@ static void what_cannot_be_is_refused_with_a_sentence(void **state)
 	refused("bench s --iodepth", "--iodepth needs a value");
 	refused("bench --rw=trim s", "read, write, rw");
 	refused("bench --iodepth=0 s", "a number from 1 to 1024");
+	refused("bench --flood=0 --numjobs=2 s", "a number from 1 to 1024");
+	refused("bench --flood=8 s", "give --numjobs=2 or more");
 	refused("bench --iodepth=-1 s", "a number from 1 to 1024");
 	refused("bench --iodepth=4x s", "a number from 1 to 1024");
 	refused("bench --numjobs=257 s", "a number from 1 to 256");
