@@ -143,7 +143,7 @@ static void who_polls_gets_no_call_and_who_waits_does(void **state)
 		    "--ramp_time=50ms --notify=poll --no-event-idx --iodepth=4",
 		    "r[\"calls_per_request\"] == 0");
 	expect_true(server, "--iodepth=1",
-		    "0.5 < r[\"calls_per_request\"] < 1.1 and "
+		    "r[\"calls_per_request\"] < 1.1 and "
 		    "0.5 < r[\"kicks_per_request\"] < 1.1");
 }
 
