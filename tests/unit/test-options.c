@@ -320,6 +320,16 @@ static void queue_size_is_a_power_of_two_from_4_to_1024(void **state)
 				     "a power of two from 4 to 1024");
 }
 
+static void polling_is_off_or_up_to_a_millisecond(void **state)
+{
+	(void)state;
+	assert_int_equal(accepted("d").server.poll_usec, 0);
+	assert_int_equal(accepted("d --poll-us=0").server.poll_usec, 0);
+	assert_int_equal(accepted("d --poll-us=1000").server.poll_usec, 1000);
+	assert_value_refused("poll-us", "1001", "a number from 0 to 1000");
+	assert_value_refused("poll-us", "-1", "a number from 0 to 1000");
+}
+
 static void there_are_1_to_64_threads(void **state)
 {
 	(void)state;
@@ -516,6 +526,7 @@ int main(void)
 		cmocka_unit_test(aio_engines_are_told_apart),
 		cmocka_unit_test(there_are_1_to_256_queues),
 		cmocka_unit_test(queue_size_is_a_power_of_two_from_4_to_1024),
+		cmocka_unit_test(polling_is_off_or_up_to_a_millisecond),
 		cmocka_unit_test(there_are_1_to_64_threads),
 		cmocka_unit_test(block_size_is_a_power_of_two_from_512_to_2M),
 		cmocka_unit_test(a_serial_has_1_to_20_bytes),

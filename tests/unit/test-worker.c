@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -554,5 +555,8 @@ int main(void)
 		ON_BOTH_ENGINES(a_worker_knows_its_engine),
 	};
 
+	/* The whole contract holds for a worker that polls, too. */
+	if (getenv("POLL_US"))
+		bench_poll_usec = (unsigned int)atoi(getenv("POLL_US"));
 	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
 }
