@@ -27,7 +27,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base.h"
 #include "common/fd.h"
@@ -104,10 +103,16 @@ struct worker_queue {
 	struct engine_watch kick;
 	bool watching;
 	bool served; /* at least once since it started */
+	bool spent;  /* its budget of this turn, and there is more */
 	enum phase phase;
 	uint64_t signal_turn; /* in which it last signalled the driver */
 	struct list_node link;
 };
+
+static struct worker_queue *queue_of(struct list_node *node)
+{
+	return container_of(node, struct worker_queue, link);
+}
 
 static void set_phase(struct worker_queue *queue, enum phase phase)
 {
@@ -291,12 +296,12 @@ static bool may_take(const struct worker_queue *queue)
 static bool serve(struct worker_queue *queue)
 {
 	unsigned int budget = BUDGET;
-	bool more = false;
 
+	queue->spent = false;
 	if (may_take(queue)) {
 		queue->served = true;
 		rh_queue_suppress_kicks(queue->queue);
-		more = blk_queue_take(queue->blk_queue, &budget);
+		queue->spent = blk_queue_take(queue->blk_queue, &budget);
 		queue->worker->found |= budget != BUDGET;
 	} else if (rh_queue_may_abandon(queue->queue)) {
 		blk_queue_abandon(queue->blk_queue);
@@ -308,7 +313,19 @@ static bool serve(struct worker_queue *queue)
 	if (queue->phase == PHASE_STOPPING &&
 	    !blk_queue_under_way(queue->blk_queue) && !may_take(queue))
 		drain_queue(queue);
-	return more;
+	return queue->spent;
+}
+
+/* Whoever asks for little goes first, so that its signal does, too. */
+static void let_others_go_first(struct worker *worker)
+{
+	list_for_each(node, &worker->active) {
+		if (!queue_of(node)->spent)
+			continue;
+		queue_of(node)->spent = false; /* it comes by once more */
+		list_remove(node);
+		list_append(&worker->active, node);
+	}
 }
 
 /*
@@ -327,21 +344,10 @@ static bool rest(struct worker_queue *queue)
 	return false;
 }
 
-static uint64_t now_nsec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static enum polling_wait what_is_waited_for(const struct worker *worker)
 {
 	list_for_each(node, &worker->active) {
-		const struct worker_queue *queue =
-			container_of(node, struct worker_queue, link);
-
-		if (blk_queue_under_way(queue->blk_queue))
+		if (blk_queue_under_way(queue_of(node)->blk_queue))
 			return POLLING_FOR_STORAGE;
 	}
 	return POLLING_FOR_DRIVER;
@@ -356,7 +362,7 @@ static bool polls(struct worker *worker)
 		return false;
 	if (list_empty(&worker->active) && !worker->found)
 		return false;
-	now = now_nsec();
+	now = polling_clock_nsec();
 	if (worker->found)
 		polling_found(&worker->polling, now);
 	worker->found = false;
@@ -369,11 +375,13 @@ static bool serve_active(struct worker *worker)
 	bool awake = false;
 
 	list_for_each(node, &worker->active)
-		awake |= serve(container_of(node, struct worker_queue, link));
+		awake |= serve(queue_of(node));
+	if (awake)
+		let_others_go_first(worker);
 	if (awake || polls(worker))
 		return true;
 	list_for_each(node, &worker->active)
-		awake |= rest(container_of(node, struct worker_queue, link));
+		awake |= rest(queue_of(node));
 	return awake;
 }
 
@@ -382,8 +390,7 @@ static bool give_back_drained(struct worker *worker)
 	bool awake = false;
 
 	list_for_each(node, &worker->drained) {
-		struct worker_queue *queue =
-			container_of(node, struct worker_queue, link);
+		struct worker_queue *queue = queue_of(node);
 
 		if (queue->signal_turn == worker->turn)
 			awake = true;
