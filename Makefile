@@ -30,6 +30,13 @@ install: all
 format: deps-check
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
+# Instructions per request, which a test compares with bench/instructions.json
+.PHONY: count-record count-show
+count-record count-show: deps-check
+	@[ -e $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@meson configure $(BUILD) -Dtests=true
+	@ninja -C $(BUILD) $@
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang
@@ -42,6 +49,7 @@ help:
 	@echo "make bench      measure it side by side with others, an hour long"
 	@echo "make bench-smoke  the same in three minutes, of the main jobs"
 	@echo "make install    install library, server and manual pages"
+	@echo "make count-record  put instructions per request on record"
 	@echo "make format     run clang-format over all C files"
 	@echo "make clean      remove all that was built and downloaded"
 	@echo
