@@ -137,7 +137,7 @@ static void run_case(const struct count_case *which)
 
 	assert_non_null(guest);
 	turns_use(&turns);
-	if (worker_create("count", ENGINE_URING, &worker) < 0) {
+	if (worker_create("count", ENGINE_URING, 0, &worker) < 0) {
 		printf("%s skipped\n", which->name);
 		free(guest);
 		return;
