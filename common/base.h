@@ -33,8 +33,11 @@
 		max_a_ > max_b_ ? max_a_ : max_b_;                             \
 	})
 
-#define likely(condition)	 __builtin_expect(!!(condition), 1)
-#define unlikely(condition)	 __builtin_expect(!!(condition), 0)
+#define likely(condition)   __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/* Out of the way of what is executed for each request */
+#define cold_code		 __attribute__((noinline, cold))
 
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 

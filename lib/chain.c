@@ -135,8 +135,8 @@ static uint8_t *locate(struct walk *walk, struct guest_addr addr,
  * The table lies in guest memory as a whole: open_indirect() saw to it. Only
  * the IOTLB may have lost a part of it since, which is a miss.
  */
-static struct raw_descriptor fetch_cut(struct walk *walk,
-				       const struct table *table, uint32_t i)
+static cold_code struct raw_descriptor
+fetch_cut(struct walk *walk, const struct table *table, uint32_t i)
 {
 	uint8_t copy[DESC_BYTES] = { 0 };
 	struct guest_addr addr = table->addr;
@@ -264,7 +264,8 @@ static void add_cut(struct walk *walk, const struct descriptor *desc)
 }
 
 /* A buffer that is empty, or not as all buffers should be. */
-static void add_odd_buffer(struct walk *walk, const struct descriptor *desc)
+static cold_code void add_odd_buffer(struct walk *walk,
+				     const struct descriptor *desc)
 {
 	if (!desc->len)
 		return;
@@ -345,7 +346,8 @@ static int walk_packed_table(struct walk *walk, const struct table *table,
 }
 
 /* True if no byte of a table is outside guest memory. */
-static bool is_mapped(struct walk *walk, struct guest_addr addr, uint64_t bytes)
+static cold_code bool is_mapped(struct walk *walk, struct guest_addr addr,
+				uint64_t bytes)
 {
 	while (bytes) {
 		uint64_t contiguous;
