@@ -10,9 +10,9 @@ import re
 from . import Failure
 
 PEERS = {"qsd": "QSD", "direct": "direct", "ringhost": "waiting",
-         "one-queue": "one queue"}
+         "one-queue": "one queue", "alone": "alone"}
 METRICS = {
-    "iops": "rate", "cpu": "CPU", "syscalls": "system calls",
+    "iops": "rate", "cpu": "CPU", "p99": "p99", "syscalls": "system calls",
     "wakeups": "wake-ups", "cpu_nsec": "CPU ns afterwards",
     "memory_mib": "MiB",
 }
