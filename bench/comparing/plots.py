@@ -180,7 +180,7 @@ def latency(job_list, results, storage, path):
         "xlabel": "thousand requests per second",
         "ylabel": "mean latency, microseconds",
         "columns": "($2/1000):3",
-        "extra": "set logscale y\nset xrange [0:*]\nset offsets 0,0,0,0",
+        "extra": "set logscale y\nset xrange [0:*]\nset key outside bottom center horizontal",
         "labels": True,
     })
 
