@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "common/base.h"
 #include "common/fd.h"
 

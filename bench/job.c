@@ -7,7 +7,7 @@
  */
 #include "bench/job.h"
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 

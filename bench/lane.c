@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "common/base.h"
 #include "common/log.h"
 

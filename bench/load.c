@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "bench/watch.h"
 #include "common/base.h"
 #include "common/log.h"

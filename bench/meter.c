@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "common/base.h"
 #include "common/log.h"
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "common/base.h"
 
 #define INTERVAL_NSEC (500 * NSEC_PER_MSEC)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "bench/load.h"
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "bench/progress.h"
 #include "bench/syscalls.h"
 #include "common/base.h"

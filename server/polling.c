@@ -16,7 +16,6 @@
  * before the next look, and a row of looks that find something halves it.
  */
 #include <string.h>
-#include <time.h>
 
 #include "common/base.h"
 #include "server/polling.h"
@@ -37,14 +36,6 @@ void polling_init(struct polling *polling, unsigned int max_usec)
 	memset(polling, 0, sizeof(*polling));
 	polling->limit_nsec =
 		MIN(max_usec * UINT64_C(1000), (uint64_t)MAX_LOOK_NSEC);
-}
-
-uint64_t polling_clock_nsec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void weigh(struct polling *polling, uint64_t waited_nsec)

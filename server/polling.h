@@ -59,9 +59,6 @@ struct polling {
 	struct polling_past pasts[POLLING_NR_WAITS];
 };
 
-/* The clock for all of it; no system call. */
-uint64_t polling_clock_nsec(void);
-
 /* max_usec: the longest look; 0: polling_look() always says no. */
 void polling_init(struct polling *polling, unsigned int max_usec);
 

@@ -14,10 +14,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base.h"
+#include "common/nsec.h"
 #include "server/engine.h"
 #include "server/prompt.h"
 
@@ -38,14 +38,6 @@ struct batch {
 	unsigned int nr;
 	unsigned int nr_done;
 };
-
-static uint64_t now_nsec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 int prompt_create(struct prompt **ret)
 {
@@ -171,7 +163,7 @@ static struct batch next_batch(const struct prompt *prompt, unsigned int first)
 static void run_batch(struct prompt *prompt, struct batch *batch)
 {
 	struct io_op *first = prompt->ops[batch->first];
-	struct pace_batch timed = { .start_nsec = now_nsec() };
+	struct pace_batch timed = { .start_nsec = nsec_now() };
 
 	if (batch->nr == 1) {
 		run_one(first);
@@ -179,11 +171,18 @@ static void run_batch(struct prompt *prompt, struct batch *batch)
 	} else {
 		run_many(prompt, batch);
 	}
-	timed.end_nsec = now_nsec();
+	timed.end_nsec = nsec_now();
 	timed.nr = batch->nr_done;
 	for (unsigned int i = 0; i < batch->nr_done; i++)
 		timed.bytes += prompt->ops[batch->first + i]->bytes;
 	pace_note(first->pace, &timed);
+}
+
+/* The engine tries these again, and knows how often. */
+static bool was_put_off(const struct io_op *op)
+{
+	return op->result == -EAGAIN || op->result == -EINTR ||
+	       op->result == -ENOMEM;
 }
 
 void prompt_run(struct prompt *prompt, struct list_node *finished,
@@ -197,7 +196,9 @@ void prompt_run(struct prompt *prompt, struct list_node *finished,
 
 		run_batch(prompt, &batch);
 		for (; i < batch.first + batch.nr_done; i++)
-			list_append(finished, &prompt->ops[i]->link);
+			list_append(was_put_off(prompt->ops[i]) ? refused :
+								  finished,
+				    &prompt->ops[i]->link);
 		for (; i < end; i++)
 			list_append(refused, &prompt->ops[i]->link);
 	}

@@ -36,7 +36,7 @@ bool prompt_is_empty(const struct prompt *prompt);
 
 /*
  * Carry out all that was added. Appends each to finished, by link and with
- * result set; or to refused, when the kernel did not take it.
+ * result set; or to refused, when the kernel did not take it or put it off.
  */
 void prompt_run(struct prompt *prompt, struct list_node *finished,
 		struct list_node *refused);

@@ -10,8 +10,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/nsec.h"
 #include "server/uring_internal.h"
 
 #define CQ_FACTOR	 8  /* completion entries for each submission entry */
@@ -140,13 +140,9 @@ static bool start_prompt(struct uring *uring)
 /* The clock is only looked at while the pace is closed. */
 static bool submit_prompt(struct uring *uring, struct io_op *op)
 {
-	struct timespec now = { 0 };
-
-	if (unlikely(op->pace->closed))
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	return pace_allows(op->pace, (uint64_t)now.tv_sec * 1000000000 +
-					     (uint64_t)now.tv_nsec) &&
-	       start_prompt(uring) && prompt_add(uring->prompt, op);
+	if (unlikely(op->pace->closed) && !pace_allows(op->pace, nsec_now()))
+		return false;
+	return start_prompt(uring) && prompt_add(uring->prompt, op);
 }
 
 static int uring_submit(struct engine *engine, struct io_op *op)

@@ -13,8 +13,7 @@
  *
  * A worker that is told to poll takes turns that do not sleep as long as
  * polling.c thinks that it pays: queues stay active, with kicks suppressed,
- * and such a turn looks at their rings and at the engine's completions. With
- * io_uring that is loads from memory; only what was prepared is submitted.
+ * and such a turn looks at their rings and the engine's completions in memory.
  *
  * A queue that stops passes through three phases. It is given back when its
  * requests have ended, its kick fd is watched no more, and the turn that
@@ -31,6 +30,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/nsec.h"
 #include "common/peerfd.h"
 #include "server/polling.h"
 #include "server/worker.h"
@@ -362,7 +362,7 @@ static bool polls(struct worker *worker)
 		return false;
 	if (list_empty(&worker->active) && !worker->found)
 		return false;
-	now = polling_clock_nsec();
+	now = nsec_now();
 	if (worker->found)
 		polling_found(&worker->polling, now);
 	worker->found = false;

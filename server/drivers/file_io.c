@@ -13,6 +13,8 @@
 #include "server/drivers/file.h"
 #include "server/drivers/file_flush.h"
 
+#define PROMPT_MAX_BYTES (1u << 20)
+
 bool file_must_repeat(int result)
 {
 	return result == -EAGAIN || result == -EINTR;
@@ -85,12 +87,14 @@ static void moved(struct io_op *op, int result)
 	}
 }
 
+/* A guest that moves much at once must not keep others from this thread. */
 static bool is_prompt(const struct blk_request *request, int rw_flags)
 {
 	const struct file *file = file_of_request(request);
 
-	return !rw_flags && (request->op == BLK_READ ? file->prompt_reads :
-						       file->prompt_writes);
+	return !rw_flags && request->bytes <= PROMPT_MAX_BYTES &&
+	       (request->op == BLK_READ ? file->prompt_reads :
+					  file->prompt_writes);
 }
 
 static int step_straight(struct blk_request *request)

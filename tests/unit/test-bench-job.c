@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "bench/job.h"
-#include "bench/nsec.h"
+#include "common/nsec.h"
 
 #define NR_STEPS 100000
 

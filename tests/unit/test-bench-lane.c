@@ -14,7 +14,7 @@
 #include <ringhost/log.h>
 
 #include "bench/lane.h"
-#include "bench/nsec.h"
+#include "common/nsec.h"
 #include "common/fd.h"
 #include "tests/unit/hand-device.h"
 

@@ -306,6 +306,24 @@ static void without_aio_later(void)
 	start_and_finish_prompt_ones(engine);
 }
 
+/* Put off, which the ring's operation, another system call, is not */
+static void without_memory_at_first(void)
+{
+	struct pace pace = { 0 };
+	struct engine *engine;
+	struct task task;
+
+	require(engine_create(ENGINE_URING, &engine) == 0);
+	require(start(engine, &task, 1) == 0);
+	finish(engine, &task);
+	refuse(__NR_pwritev, ENOMEM);
+	task.nr_done = 0;
+	task.op.pace = &pace;
+	require(engine_submit(engine, &task.op) == 0);
+	finish(engine, &task);
+	engine_destroy(engine);
+}
+
 static void operations_that_cannot_be_prompt_are_done_all_the_same(void **state)
 {
 	(void)state;
@@ -313,6 +331,7 @@ static void operations_that_cannot_be_prompt_are_done_all_the_same(void **state)
 		skip();
 	run_in_child(without_aio);
 	run_in_child(without_aio_later);
+	run_in_child(without_memory_at_first);
 }
 
 static void break_the_ring(void)

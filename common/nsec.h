@@ -4,8 +4,8 @@
  *
  * Any thread. Costs some 20 ns, so it is read once for a batch.
  */
-#ifndef BENCH_NSEC_H
-#define BENCH_NSEC_H
+#ifndef COMMON_NSEC_H
+#define COMMON_NSEC_H
 
 #include <stdint.h>
 #include <time.h>
