@@ -64,6 +64,12 @@ static void untake(struct rh_queue *queue)
 		rh_ring_untake(&queue->ring);
 }
 
+static cold_code void refuse(struct rh_queue *queue, uint16_t head, int error)
+{
+	rh_queue_break(queue, "the chain at head %u is refused: %s", head,
+		       strerror(-error));
+}
+
 /*
  * Returns 0, -EAGAIN when it has to wait for an address and is in the ring
  * again, or another -errno with the queue broken.
@@ -90,8 +96,7 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 			head);
 	error = slot->chain.error;
 	if (unlikely(error && !queue->keep_bad_chains)) {
-		rh_queue_break(queue, "the chain at head %u is refused: %s",
-			       head, strerror(-error));
+		refuse(queue, head, error);
 		return error;
 	}
 	slot->under_way = true;
@@ -105,7 +110,7 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	return 0;
 }
 
-static int break_at(struct rh_queue *queue)
+static cold_code int break_at(struct rh_queue *queue)
 {
 	char why[160];
 

@@ -145,6 +145,6 @@ void rh_queue_finish(struct rh_queue *queue);
  * of printf. Returns -EPROTO.
  */
 PRINTF_LIKE(2, 3)
-int rh_queue_break(struct rh_queue *queue, const char *format, ...);
+cold_code int rh_queue_break(struct rh_queue *queue, const char *format, ...);
 
 #endif

@@ -123,20 +123,25 @@ void rh_tracker_destroy(struct rh_tracker *tracker)
 	free(tracker);
 }
 
-static void mark(struct rh_tracker *tracker, struct guest_addr guest,
-		 uint64_t bytes)
+static cold_code void tell_skipped(struct rh_tracker *tracker,
+				   struct guest_addr guest)
 {
-	uint64_t before = tracker->marks.nr_skipped;
-
-	rh_dirty_log_mark(tracker->config.log, guest, bytes, &tracker->marks);
-	if (likely(before || !tracker->marks.nr_skipped))
-		return;
 	rh_log_limited(tracker->config.limit, RH_LOG_WARNING,
 		       tracker->config.tag,
 		       "a guest page at 0x%" PRIx64 " was written that lies "
 		       "beyond the front-end's log of %" PRIu64 " bytes: it is "
 		       "not marked, and a migration now would lose it",
 		       guest.value, tracker->config.log->bitmap.bytes);
+}
+
+static void mark(struct rh_tracker *tracker, struct guest_addr guest,
+		 uint64_t bytes)
+{
+	uint64_t before = tracker->marks.nr_skipped;
+
+	rh_dirty_log_mark(tracker->config.log, guest, bytes, &tracker->marks);
+	if (unlikely(!before && tracker->marks.nr_skipped))
+		tell_skipped(tracker, guest);
 }
 
 /* The region that begins at or before host, or NULL. */

@@ -98,7 +98,7 @@ static void take_calls(struct engine_watch *watch)
 	threadpool_take_done(uring->pool, &uring->finished);
 }
 
-static int start_pool(struct uring *uring)
+static cold_code int start_pool(struct uring *uring)
 {
 	struct threadpool *pool;
 	int result = threadpool_create(&pool);

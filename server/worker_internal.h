@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "common/base.h"
 #include "common/list.h"
 #include "server/polling.h"
 #include "server/worker.h"
@@ -87,7 +88,7 @@ void worker_queue_close(struct worker_queue *queue);
 void worker_queue_drained(struct worker_queue *queue);
 
 /* Neither its kick fd nor its signal is in the engine; frees it. */
-void worker_queue_give_back(struct worker_queue *queue);
+cold_code void worker_queue_give_back(struct worker_queue *queue);
 
 /* worker_turn.c: serve what is active, then submit, wait and reap. */
 void worker_run_turn(struct worker *worker);

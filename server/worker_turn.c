@@ -191,6 +191,14 @@ static bool give_back_drained(struct worker *worker)
 	return awake;
 }
 
+static cold_code void give_up(const struct worker *worker, int error)
+{
+	rh_log(RH_LOG_ERROR, worker->name,
+	       "%s has failed and requests are lost, restart the server: %s",
+	       engine_name(worker->engine), strerror(-error));
+	abort();
+}
+
 void worker_run_turn(struct worker *worker)
 {
 	bool awake = serve_active(worker);
@@ -198,12 +206,7 @@ void worker_run_turn(struct worker *worker)
 
 	awake |= give_back_drained(worker);
 	result = engine_turn(worker->engine, !awake);
-	if (result < 0) {
-		rh_log(RH_LOG_ERROR, worker->name,
-		       "%s has failed and requests are lost, restart the "
-		       "server: %s",
-		       engine_name(worker->engine), strerror(-result));
-		abort();
-	}
+	if (result < 0)
+		give_up(worker, result);
 	worker->turn++;
 }

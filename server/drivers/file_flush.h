@@ -16,6 +16,6 @@ void file_flush_join(struct file_context *context, struct blk_request *request);
 /* Start a sync if one is wanted and none runs. */
 void file_flush_start_waiting(struct file_context *context);
 /* Every flush fails from now on. */
-void file_flush_poison(struct file *file, int error);
+cold_code void file_flush_poison(struct file *file, int error);
 
 #endif

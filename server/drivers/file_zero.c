@@ -95,7 +95,7 @@ static void learn(struct file *file, atomic_bool *refused, const char *what)
 	       file->path, what);
 }
 
-static void learn_refusal(struct blk_request *request)
+static cold_code void learn_refusal(struct blk_request *request)
 {
 	struct file *file = file_of_request(request);
 	const struct io_op *io = &request->io;
