@@ -57,6 +57,13 @@ static void fill_split(struct guest *guest, unsigned int slot)
 		ring_desc(table, bytes, VIRTQ_DESC_F_INDIRECT, 0);
 }
 
+static uint32_t type_of(const struct guest_shape *shape)
+{
+	if (shape->flushes)
+		return VIRTIO_BLK_T_FLUSH;
+	return shape->writes ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+}
+
 static void fill_slot(struct guest *guest, unsigned int slot)
 {
 	struct ring_memory *ring = &guest->memory.ring;
@@ -66,8 +73,7 @@ static void fill_slot(struct guest *guest, unsigned int slot)
 	guest->data[slot] = ring_alloc(ring, DATA_BYTES, GUEST_SEGMENT_BYTES);
 	header = ring_at(ring, guest->request[slot]);
 	*header = (struct virtio_blk_outhdr){
-		.type = guest->shape.writes ? VIRTIO_BLK_T_OUT :
-					      VIRTIO_BLK_T_IN,
+		.type = htole32(type_of(&guest->shape)),
 		.sector = htole64(slot * 8),
 	};
 	if (!guest->shape.is_packed)

@@ -8,7 +8,8 @@
  * checked. The guest wants to be notified of each round, and kicks only where
  * it is asked to.
  *
- * What fails in here ends the program. Thread: that of the worker.
+ * What fails in here ends the program. Thread: that of the worker, or any
+ * other one that kicks after each round, asked or not.
  */
 #ifndef TESTS_COUNT_GUEST_H
 #define TESTS_COUNT_GUEST_H
@@ -22,6 +23,7 @@ struct guest_shape {
 	bool is_packed;
 	bool is_indirect;
 	bool writes;
+	bool flushes;		  /* in place of reads, without segments */
 	unsigned int nr_segments; /* of GUEST_SEGMENT_BYTES */
 };
 

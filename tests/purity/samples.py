@@ -151,7 +151,7 @@ bad("a cold function that is not reached", "table", "does not reach it",
     "cold slow a sample\n")
 bad("an exception that is not reached", "table", "does not reach it",
     "int hot(int n) { return n; }\nint slow(int n) { return n; }\n",
-    "except slow a sample\n")
+    "breaks slow a sample\n")
 bad("a call that is allowed and does not happen", "table",
     "there is no such call",
     "int hot(int n) { return n; }\n", "may server/a.c getppid a sample\n")
@@ -181,7 +181,7 @@ good("a cold function that allocates",
      "int hot(int n) { return n > 7 ? slow(n) : n; }\n", "cold slow a sample\n",
      b="int slow(int n) { ALLOCATE(n); return n; }\n")
 good("an exception that locks", "int hot(int n) { return slow(n); }\n",
-     "except slow a sample\n",
+     "breaks slow a sample\n",
      b="int slow(int n) { return pthread_mutex_lock(&n); }\n")
 good("a call that is allowed", "int hot(int n) { return getppid() + n; }\n",
      "may server/a.c getppid a sample\n")

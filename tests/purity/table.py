@@ -6,7 +6,7 @@
     call   FILE POINTER = FUNCTION...  who is called where FILE's source calls
                                      through POINTER
     cold   FUNCTION REASON           reached, but not for a request
-    except FUNCTION REASON           reached, and breaks the rule
+    breaks FUNCTION REASON           reached for requests, against the rule
     may    FILE NAME REASON          FILE's functions may call NAME, which is
                                      none of ours; "lock:or" is an atomic or
     aside  FUNCTION... = REASON      called through pointers, never from the
@@ -27,7 +27,7 @@ class Table:
         self.roots = []
         self.calls = {}  # (file, pointer): [function]
         self.cold = {}  # function: reason
-        setattr(self, "except", {})
+        self.breaks = {}  # function: reason
         self.may = {}  # (file, name): reason
         self.aside = {}  # function: reason
 
@@ -56,7 +56,7 @@ def add_line(table, line):
         table.roots.append(words[0])
     elif kind == "call" and len(left) == 2 and right:
         table.calls[tuple(left)] = right
-    elif kind in ("cold", "except") and len(words) > 1:
+    elif kind in ("cold", "breaks") and len(words) > 1:
         getattr(table, kind)[words[0]] = " ".join(words[1:])
     elif kind == "may" and len(words) > 2:
         table.may[words[0], words[1]] = " ".join(words[2:])

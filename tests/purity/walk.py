@@ -61,7 +61,7 @@ class Walk:
         self.used_may = set()
         self.sources = {}
         self.shut = {}  # function: the line that keeps us out
-        for kind in ("cold", "except"):
+        for kind in ("cold", "breaks"):
             self.look_up(getattr(table, kind), kind)
 
     def add(self, rule, sentence):
