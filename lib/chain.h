@@ -7,7 +7,7 @@
  * loop ends (virtio 1.3, 2.7.5 and 2.7.5.3). In packed layout there is no
  * link to follow: all entries of a table are the chain (2.8.6 and 2.8.7).
  *
- * Addresses are the guest's own, or go through the IOTLB (slot->miss).
+ * Addresses are the guest's own, or go through the IOTLB (chains->miss).
  *
  * Owner: that of the queue.
  */
@@ -29,12 +29,23 @@
 /* What a queue keeps for each descriptor head; allocated when it starts. */
 struct rh_chain_slot {
 	struct rh_chain chain;
-	bool under_way;	      /* popped and not pushed */
-	uint16_t nr_desc;     /* in the ring; only of a packed one */
-	struct iovec *spill;  /* RH_CHAIN_MAX_IOV of them; not owned */
-	struct rh_miss *miss; /* NULL without an IOMMU; not owned */
+	bool under_way;	     /* popped and not pushed */
+	uint16_t nr_desc;    /* in the ring; only of a packed one */
+	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
 	struct iovec iov[RH_CHAIN_INLINE_IOV];
 };
+
+/* What all chains of a queue have in common; map and miss are not owned. */
+struct rh_chains {
+	const struct rh_map *map;
+	const struct rh_region *near; /* of map; had the last buffer, so look
+					 there first */
+	struct rh_miss *miss;	      /* NULL without an IOMMU */
+};
+
+/* map stays as long as chains are walked. */
+void rh_chains_init(struct rh_chains *chains, const struct rh_map *map,
+		    struct rh_miss *miss);
 
 /*
  * Walk the chain that starts at head and fill slot->chain (all but index).
@@ -42,16 +53,16 @@ struct rh_chain_slot {
  * desc: the queue's table of size descriptors; head: below size.
  * Returns 0 (chain.error may be set), or -EPROTO when the table is malformed
  * in a way that leaves no chain: a loop, an index out of range, a bad
- * indirect table. -EAGAIN: the IOTLB misses a part of it, slot->miss waits.
+ * indirect table. -EAGAIN: the IOTLB misses a part of it, chains->miss waits.
  */
-int rh_chain_walk(const struct rh_map *map, const struct virtq_desc *desc,
+int rh_chain_walk(struct rh_chains *chains, const struct virtq_desc *desc,
 		  uint16_t size, uint16_t head, struct rh_chain_slot *slot);
 
 /*
  * The same for the slot->nr_desc descriptors of a packed ring at desc, which
  * are a copy of our own. size: of the ring.
  */
-int rh_chain_walk_packed(const struct rh_map *map,
+int rh_chain_walk_packed(struct rh_chains *chains,
 			 const struct pvirtq_desc *desc, uint16_t size,
 			 struct rh_chain_slot *slot);
 

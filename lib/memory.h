@@ -86,6 +86,27 @@ int rh_map_add(const struct rh_map *map, const struct vhost_user_region *wire,
 int rh_map_remove(const struct rh_map *map,
 		  const struct vhost_user_region *wire, struct rh_map **ret);
 
+/* The region that addr lies in, or NULL. */
+static inline const struct rh_region *rh_map_region(const struct rh_map *map,
+						    struct guest_addr addr)
+{
+	unsigned int low = 0;
+	unsigned int high = map->nr_regions;
+
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+		const struct rh_region *region = &map->regions[middle];
+
+		if (addr.value >= region->guest_end)
+			low = middle + 1;
+		else if (addr.value < region->guest_start)
+			high = middle;
+		else
+			return region;
+	}
+	return NULL;
+}
+
 /*
  * Where bytes from addr on lie in this process.
  *
@@ -96,26 +117,12 @@ static inline uint8_t *rh_map_guest(const struct rh_map *map,
 				    struct guest_addr addr, uint64_t bytes,
 				    uint64_t *contiguous)
 {
-	unsigned int low = 0;
-	unsigned int high = map->nr_regions;
-	const struct rh_region *region;
+	const struct rh_region *region = rh_map_region(map, addr);
 
-	while (low < high) {
-		unsigned int middle = (low + high) / 2;
-
-		region = &map->regions[middle];
-		if (addr.value >= region->guest_end) {
-			low = middle + 1;
-		} else if (addr.value < region->guest_start) {
-			high = middle;
-		} else {
-			*contiguous =
-				MIN(bytes, region->guest_end - addr.value);
-			return region->host +
-			       (addr.value - region->guest_start);
-		}
-	}
-	return NULL;
+	if (!region)
+		return NULL;
+	*contiguous = MIN(bytes, region->guest_end - addr.value);
+	return region->host + (addr.value - region->guest_start);
 }
 
 /* The region that addr lies in, or NULL. */

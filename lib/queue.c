@@ -82,7 +82,7 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 	if (unlikely(slot->under_way || waits_its_turn(queue, head)))
 		return rh_queue_break(queue, "head %u is available twice",
 				      head);
-	error = rh_ring_walk(&queue->ring, queue->map, head, slot);
+	error = rh_ring_walk(&queue->ring, &queue->chains, head, slot);
 	if (unlikely(error == -EAGAIN)) {
 		untake(queue);
 		return error;

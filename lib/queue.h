@@ -58,9 +58,8 @@ struct rh_queue {
 	bool has_base;	    /* else it is that of a new ring */
 	uint32_t last_base; /* of a ring that was reset, to be told only */
 	bool has_last_base;
-	bool has_addr;
+	bool has_addr, enabled;
 	bool has_kick; /* SET_VRING_KICK came, with or without an fd */
-	bool enabled;
 	struct frontend_addr desc_addr, avail_addr, used_addr;
 	struct guest_addr log_addr; /* of the used ring, if log_used */
 	bool log_used;
@@ -79,6 +78,7 @@ struct rh_queue {
 	struct rh_ring ring;
 	struct rh_order order;	     /* kept with VIRTIO_F_IN_ORDER */
 	struct rh_map *map;	     /* a reference */
+	struct rh_chains chains;     /* in map */
 	struct rh_miss *iommu;	     /* miss, if there is an IOMMU, or NULL */
 	struct rh_chain_slot *slots; /* ring.size of them */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV for each slot, touched late */

@@ -234,7 +234,6 @@ static int allocate_slots(struct rh_queue *queue)
 
 		slot->chain.index = (uint16_t)i;
 		slot->spill = queue->spill + (size_t)i * RH_CHAIN_MAX_IOV;
-		slot->miss = queue->iommu;
 	}
 	return 0;
 }
@@ -400,6 +399,7 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 		return error;
 	}
 	queue->map = rh_map_get(map);
+	rh_chains_init(&queue->chains, map, queue->iommu);
 	return 0;
 }
 
@@ -434,6 +434,7 @@ void rh_queue_finish(struct rh_queue *queue)
 	if (queue->slots) {
 		settle_record(queue);
 		take_down(queue);
+		queue->chains = (struct rh_chains){ 0 };
 		rh_map_put(queue->map);
 		queue->map = NULL;
 	}

@@ -97,15 +97,15 @@ static inline int rh_ring_take(struct rh_ring *ring, uint16_t *head)
 }
 
 /* Fill slot from the chain that was taken last, which is head's. */
-static inline int rh_ring_walk(struct rh_ring *ring, const struct rh_map *map,
+static inline int rh_ring_walk(struct rh_ring *ring, struct rh_chains *chains,
 			       uint16_t head, struct rh_chain_slot *slot)
 {
 	if (ring->is_packed) {
 		slot->nr_desc = ring->packed.nr_taken;
-		return rh_chain_walk_packed(map, ring->packed.chain,
+		return rh_chain_walk_packed(chains, ring->packed.chain,
 					    (uint16_t)ring->size, slot);
 	}
-	return rh_chain_walk(map, ring->split.desc, ring->split.size, head,
+	return rh_chain_walk(chains, ring->split.desc, ring->split.size, head,
 			     slot);
 }
 

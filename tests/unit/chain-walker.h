@@ -21,6 +21,7 @@
 /* A ring, one slot to walk into, and three buffers of a request. */
 struct walker {
 	struct ring_memory ring;
+	struct rh_chains chains;
 	struct rh_chain *chain;
 	uint64_t header;
 	uint64_t data;
@@ -63,7 +64,9 @@ static inline int walker_walk_in(struct walker *walker, uint16_t size,
 	const struct virtq_desc *desc = (const void *)rh_map_frontend(
 		walker->ring.map, walker->ring.queue.desc_addr, 1);
 
-	return rh_chain_walk(walker->ring.map, desc, size, head, &walker->slot);
+	if (walker->chains.map != walker->ring.map)
+		rh_chains_init(&walker->chains, walker->ring.map, NULL);
+	return rh_chain_walk(&walker->chains, desc, size, head, &walker->slot);
 }
 
 static inline int walker_walk(struct walker *walker, uint16_t head)

@@ -13,6 +13,7 @@
 
 struct walker {
 	struct ring_memory ring;
+	struct rh_chains chains;
 	uint64_t header;
 	uint64_t data;
 	uint64_t status;
@@ -51,7 +52,9 @@ static int tear_down(void **state)
 static int walk_in(struct walker *walker, uint16_t size, uint16_t nr)
 {
 	walker->slot.nr_desc = nr;
-	return rh_chain_walk_packed(walker->ring.map, walker->desc, size,
+	if (walker->chains.map != walker->ring.map)
+		rh_chains_init(&walker->chains, walker->ring.map, NULL);
+	return rh_chain_walk_packed(&walker->chains, walker->desc, size,
 				    &walker->slot);
 }
 

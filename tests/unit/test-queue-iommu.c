@@ -31,6 +31,29 @@ static void a_chain_that_misses_waits_in_the_ring(void **state)
 	iommu_assert_silent(f);
 }
 
+/* The map has memory of its own at the same addresses. */
+static void the_iotlb_alone_says_where_a_buffer_is(void **state)
+{
+	struct iommu_queue *f = *state;
+	const struct ring_buffer buffers[] = {
+		{ f->data, 16, false },
+		{ f->data + PAGE, PAGE, true },
+	};
+	uint64_t offset = f->data - RING_GUEST_BASE;
+	struct rh_chain *chain;
+
+	iommu_update(f, f->data, offset + 3 * PAGE, PAGE, RO);
+	iommu_update(f, f->data + PAGE, offset + 2 * PAGE, PAGE, WO);
+	iommu_add(f, buffers, 2);
+	chain = iommu_pop(f);
+	assert_int_equal(chain->error, 0);
+	assert_ptr_equal(chain->readable[0].iov_base,
+			 ring_host(f->ring, f->data + 3 * PAGE));
+	assert_ptr_equal(chain->writable[0].iov_base,
+			 ring_host(f->ring, f->data + 2 * PAGE));
+	rh_queue_push(f->queue, chain, 0);
+}
+
 static void chains_behind_one_that_waits_keep_their_order(void **state)
 {
 	struct iommu_queue *f = *state;
@@ -348,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IOMMU_RUNNING(a_chain_that_misses_waits_in_the_ring),
+		IOMMU_RUNNING(the_iotlb_alone_says_where_a_buffer_is),
 		IOMMU_RUNNING(chains_behind_one_that_waits_keep_their_order),
 		IOMMU_RUNNING(a_miss_is_asked_for_once),
 		IOMMU_RUNNING(an_answer_for_another_address_wakes_nobody),
