@@ -37,7 +37,10 @@
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /* Out of the way of what is executed for each request */
-#define cold_code		 __attribute__((noinline, cold))
+#define cold_code __attribute__((noinline, cold))
+
+/* Not cold, but in nobody's way whom it does not concern */
+#define out_of_line		 __attribute__((noinline))
 
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 

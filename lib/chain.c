@@ -281,10 +281,9 @@ static void move_near(struct walk *walk, struct guest_addr addr)
 }
 
 /* A buffer that is empty, far from the last one, or not as it should be. */
-static __attribute__((noinline)) void add_odd_buffer(struct walk *walk,
-						     struct guest_addr addr,
-						     uint32_t len,
-						     bool writable)
+static out_of_line void add_odd_buffer(struct walk *walk,
+				       struct guest_addr addr, uint32_t len,
+				       bool writable)
 {
 	const struct pieces *pieces = &walk->pieces;
 

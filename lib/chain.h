@@ -23,10 +23,15 @@
 #include "lib/miss.h"
 #include "lib/wire.h"
 
+#define RH_CACHE_LINE_BYTES 64
+
 /* iovecs inside the slot; a longer chain moves to the slot's spill area */
 #define RH_CHAIN_INLINE_IOV 12
 
-/* What a queue keeps for each descriptor head; allocated when it starts. */
+/*
+ * What a queue keeps for each descriptor head; allocated when it starts. A
+ * usual request is in the first two cache lines: what it is, where it lies.
+ */
 struct rh_chain_slot {
 	struct rh_chain chain;
 	bool under_way;	     /* popped and not pushed */
@@ -34,6 +39,10 @@ struct rh_chain_slot {
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
 	struct iovec iov[RH_CHAIN_INLINE_IOV];
 };
+
+_Static_assert(sizeof(struct rh_chain_slot) % RH_CACHE_LINE_BYTES == 0 ||
+		       sizeof(void *) != 8,
+	       "slots share no cache line");
 
 /* What all chains of a queue have in common; map and miss are not owned. */
 struct rh_chains {

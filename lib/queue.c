@@ -64,18 +64,35 @@ static void untake(struct rh_queue *queue)
 		rh_ring_untake(&queue->ring);
 }
 
-static cold_code void refuse(struct rh_queue *queue, uint16_t head, int error)
+/* error: of the walk. Returns it, or -EPROTO with the queue broken. */
+static cold_code int walk_failed(struct rh_queue *queue, uint16_t head,
+				 int error)
+{
+	if (error == -EAGAIN) {
+		untake(queue);
+		return error;
+	}
+	return rh_queue_break(
+		queue,
+		"the chain at head %u is malformed (a loop, a descriptor "
+		"beyond its table, or a bad indirect table)",
+		head);
+}
+
+static cold_code int refuse_chain(struct rh_queue *queue, uint16_t head,
+				  int error)
 {
 	rh_queue_break(queue, "the chain at head %u is refused: %s", head,
 		       strerror(-error));
+	return error;
 }
 
 /*
  * Returns 0, -EAGAIN when it has to wait for an address and is in the ring
  * again, or another -errno with the queue broken.
  */
-static int take_chain(struct rh_queue *queue, uint16_t head,
-		      struct rh_chain_slot *slot)
+static inline int take_chain(struct rh_queue *queue, uint16_t head,
+			     struct rh_chain_slot *slot)
 {
 	int error;
 
@@ -83,22 +100,10 @@ static int take_chain(struct rh_queue *queue, uint16_t head,
 		return rh_queue_break(queue, "head %u is available twice",
 				      head);
 	error = rh_ring_walk(&queue->ring, &queue->chains, head, slot);
-	if (unlikely(error == -EAGAIN)) {
-		untake(queue);
-		return error;
-	}
 	if (unlikely(error))
-		return rh_queue_break(
-			queue,
-			"the chain at head %u is malformed (a loop, "
-			"a descriptor beyond its table, or a bad "
-			"indirect table)",
-			head);
-	error = slot->chain.error;
-	if (unlikely(error && !queue->keep_bad_chains)) {
-		refuse(queue, head, error);
-		return error;
-	}
+		return walk_failed(queue, head, error);
+	if (unlikely(slot->chain.error && !queue->keep_bad_chains))
+		return refuse_chain(queue, head, slot->chain.error);
 	slot->under_way = true;
 	queue->nr_under_way++;
 	if (unlikely(queue->record))
@@ -128,6 +133,7 @@ static void begin_if_late(struct rh_queue *queue)
 
 int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 {
+	struct rh_chain_slot *slot;
 	uint16_t head;
 	int result;
 
@@ -141,12 +147,13 @@ int rh_queue_pop(struct rh_queue *queue, struct rh_chain **ret)
 		return break_at(queue);
 	if (!result)
 		return 0;
-	result = take_chain(queue, head, &queue->slots[head]);
+	slot = &queue->slots[head];
+	result = take_chain(queue, head, slot);
 	if (unlikely(result))
 		return result == -EAGAIN ? 0 : result;
 	if (unlikely(queue->iommu))
 		rh_miss_done(queue->iommu);
-	*ret = &queue->slots[head].chain;
+	*ret = &slot->chain;
 	return 1;
 }
 
@@ -175,8 +182,8 @@ static void give(struct rh_queue *queue, const struct rh_chain_slot *slot,
 		rh_record_give(queue->record, slot->chain.index);
 }
 
-static void give_in_order(struct rh_queue *queue, uint16_t head,
-			  uint32_t written_bytes)
+static out_of_line void give_in_order(struct rh_queue *queue, uint16_t head,
+				      uint32_t written_bytes)
 {
 	rh_order_push(&queue->order, head, written_bytes);
 	while (rh_order_next(&queue->order, &head, &written_bytes))

@@ -223,9 +223,19 @@ static void release_slots(struct rh_queue *queue)
 	queue->slots = NULL;
 }
 
+static struct rh_chain_slot *create_slots(uint32_t size)
+{
+	size_t bytes = size * sizeof(struct rh_chain_slot);
+	struct rh_chain_slot *slots = aligned_alloc(RH_CACHE_LINE_BYTES, bytes);
+
+	if (slots)
+		memset(slots, 0, bytes);
+	return slots;
+}
+
 static int allocate_slots(struct rh_queue *queue)
 {
-	queue->slots = calloc(queue->size, sizeof(*queue->slots));
+	queue->slots = create_slots(queue->size);
 	queue->spill = reserve_spill(queue->size);
 	if (!queue->slots || !queue->spill)
 		return -ENOMEM;

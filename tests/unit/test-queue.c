@@ -32,6 +32,17 @@ static void a_chain_goes_through_the_queue(void **state)
 	assert_false(rh_queue_flush(&f->ring.queue));
 }
 
+/* So that a request of three pieces is in two cache lines. */
+static void slots_share_no_cache_line(void **state)
+{
+	const struct rh_queue *queue = &((struct fixture *)*state)->ring.queue;
+
+	assert_int_equal(sizeof(*queue->slots) % RH_CACHE_LINE_BYTES, 0);
+	assert_int_equal((uintptr_t)queue->slots % RH_CACHE_LINE_BYTES, 0);
+	assert_int_equal(offsetof(struct rh_chain_slot, iov),
+			 RH_CACHE_LINE_BYTES);
+}
+
 static void an_empty_queue_gives_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -375,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		QUEUE_TEST(a_chain_goes_through_the_queue),
+		QUEUE_TEST(slots_share_no_cache_line),
 		QUEUE_TEST(an_empty_queue_gives_nothing),
 		QUEUE_TEST(a_full_ring_is_served_whole_and_no_more),
 		QUEUE_TEST(chains_are_pushed_in_any_order),
