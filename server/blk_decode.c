@@ -29,30 +29,32 @@ struct buffers {
 };
 
 /* Each byte is read once: the barrier keeps the compiler from going back. */
-static void copy_from_guest(void *to, const void *guest, size_t bytes)
+static inline void copy_from_guest(void *to, const void *guest, size_t bytes)
 {
 	memcpy(to, guest, bytes);
 	__asm__ volatile("" ::: "memory");
 }
 
-static void skip_front(struct buffers *buffers, size_t bytes)
+static inline void skip_front(struct buffers *buffers, size_t bytes)
 {
 	struct iovec *iov = buffers->iov;
 
 	buffers->bytes -= bytes;
-	iov->iov_base = (uint8_t *)iov->iov_base + bytes;
-	iov->iov_len -= bytes;
-	if (!iov->iov_len) {
+	if (iov->iov_len == bytes) {
 		buffers->iov++;
 		buffers->nr--;
+		return;
 	}
+	iov->iov_base = (uint8_t *)iov->iov_base + bytes;
+	iov->iov_len -= bytes;
 }
 
 /*
  * Take bytes off the front. Returns 0, -EINVAL if there are fewer, or -EFAULT
  * if some are not in guest memory.
  */
-static int take_front(struct buffers *buffers, void *ret, size_t bytes)
+static out_of_line int take_front(struct buffers *buffers, void *ret,
+				  size_t bytes)
 {
 	uint8_t *to = ret;
 
@@ -68,6 +70,18 @@ static int take_front(struct buffers *buffers, void *ret, size_t bytes)
 		bytes -= piece_bytes;
 	}
 	return bytes ? -EINVAL : 0;
+}
+
+/* All but odd drivers have it in one buffer. */
+static inline int take_header(struct buffers *out,
+			      struct virtio_blk_outhdr *header)
+{
+	if (unlikely(!out->nr || out->iov->iov_len < sizeof(*header) ||
+		     !out->iov->iov_base))
+		return take_front(out, header, sizeof(*header));
+	copy_from_guest(header, out->iov->iov_base, sizeof(*header));
+	skip_front(out, sizeof(*header));
+	return 0;
 }
 
 /* Returns how many bytes there was room for. */
@@ -90,7 +104,7 @@ static size_t fill_front(struct buffers *buffers, const void *data,
 }
 
 /* Take the last byte off; NULL if there is none in guest memory. */
-static uint8_t *take_status(struct buffers *buffers)
+static inline uint8_t *take_status(struct buffers *buffers)
 {
 	struct iovec *last;
 
@@ -99,28 +113,26 @@ static uint8_t *take_status(struct buffers *buffers)
 	last = &buffers->iov[buffers->nr - 1];
 	if (!last->iov_base)
 		return NULL;
-	last->iov_len--;
 	buffers->bytes--;
-	if (!last->iov_len)
+	if (last->iov_len == 1) {
 		buffers->nr--;
+		return last->iov_base;
+	}
+	last->iov_len--;
 	return (uint8_t *)last->iov_base + last->iov_len;
 }
 
-/* Multiples of blocks inside the disk; overflows never reach a sum. */
-static int check_extent(const struct virtio_blk *blk, uint64_t sector,
-			uint64_t bytes, uint64_t *ret_offset_bytes)
+/* Multiples of blocks inside the disk: compared first, so that no sum wraps. */
+static inline int check_extent(const struct virtio_blk *blk, uint64_t sector,
+			       uint64_t bytes, uint64_t *ret_offset_bytes)
 {
 	uint64_t size_bytes =
 		atomic_load_explicit(&blk->size_bytes, memory_order_relaxed);
-	uint64_t offset_bytes;
-	uint64_t end_bytes;
+	uint64_t offset_bytes = sector * SECTOR_BYTES;
 
-	if (mul_overflows(sector, SECTOR_BYTES, &offset_bytes) ||
-	    add_overflows(offset_bytes, bytes, &end_bytes) ||
-	    end_bytes > size_bytes)
-		return -EINVAL;
-	if (!is_aligned(offset_bytes, blk->block_bytes) ||
-	    !is_aligned(bytes, blk->block_bytes))
+	if (sector > size_bytes / SECTOR_BYTES ||
+	    bytes > size_bytes - offset_bytes ||
+	    !is_aligned(offset_bytes | bytes, blk->block_bytes))
 		return -EINVAL;
 	*ret_offset_bytes = offset_bytes;
 	return 0;
@@ -130,8 +142,8 @@ static int check_extent(const struct virtio_blk *blk, uint64_t sector,
  * prepare...() return 0 when slot->request is to be submitted, BLK_ANSWERED
  * when there is nothing left to do, or -errno to answer with.
  */
-static int prepare_data(struct blk_slot *slot, enum blk_op op, uint64_t sector,
-			const struct buffers *data)
+static inline int prepare_data(struct blk_slot *slot, enum blk_op op,
+			       uint64_t sector, const struct buffers *data)
 {
 	struct blk_request *request = &slot->request;
 
@@ -206,7 +218,7 @@ static int check_ranges(const struct blk_slot *slot, uint32_t max_sectors,
 }
 
 /* Make the next range that is not empty the request; false: there is none. */
-bool blk_decode_next_range(struct blk_slot *slot)
+bool blk_decode_range(struct blk_slot *slot)
 {
 	struct blk_request *request = &slot->request;
 	bool may_unmap = slot->blk->may_unmap;
@@ -263,16 +275,12 @@ static bool would_change(uint32_t type)
 	       type == VIRTIO_BLK_T_SECURE_ERASE;
 }
 
-static int prepare(struct blk_slot *slot, uint64_t sector, struct buffers *out,
-		   struct buffers *in)
+static out_of_line int prepare_other(struct blk_slot *slot, struct buffers *out,
+				     struct buffers *in)
 {
 	if (slot->blk->read_only && would_change(slot->type))
 		return -EROFS;
 	switch (slot->type) {
-	case VIRTIO_BLK_T_IN:
-		return prepare_data(slot, BLK_READ, sector, in);
-	case VIRTIO_BLK_T_OUT:
-		return prepare_data(slot, BLK_WRITE, sector, out);
 	case VIRTIO_BLK_T_FLUSH:
 		return prepare_flush(slot);
 	case VIRTIO_BLK_T_GET_ID:
@@ -284,6 +292,19 @@ static int prepare(struct blk_slot *slot, uint64_t sector, struct buffers *out,
 	default:
 		return -EOPNOTSUPP;
 	}
+}
+
+/* What nearly all requests are needs no call. */
+static inline int prepare(struct blk_slot *slot, uint64_t sector,
+			  struct buffers *out, struct buffers *in)
+{
+	bool writes = slot->type == VIRTIO_BLK_T_OUT && !slot->blk->read_only;
+
+	if (slot->type == VIRTIO_BLK_T_IN)
+		return prepare_data(slot, BLK_READ, sector, in);
+	if (writes)
+		return prepare_data(slot, BLK_WRITE, sector, out);
+	return prepare_other(slot, out, in);
 }
 
 /*
@@ -307,7 +328,7 @@ int blk_decode_chain(struct blk_slot *slot)
 	slot->status = take_status(&in);
 	if (!slot->status)
 		return -EFAULT;
-	result = take_front(&out, &header, sizeof(header));
+	result = take_header(&out, &header);
 	if (result == -EFAULT)
 		return -EFAULT;
 	if (!result)

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "common/base.h"
 #include "common/endian.h"
 #include "server/virtio_blk.h"
 
@@ -198,10 +199,17 @@ struct blk_slot {
  */
 int blk_decode_chain(struct blk_slot *slot);
 
+/* The next function for a slot that has ranges, which may all be empty. */
+bool blk_decode_range(struct blk_slot *slot);
+
 /*
  * Make the next range that is not empty the request, if there is one. True
  * when it is to be submitted; false at the end, and for other requests.
  */
-bool blk_decode_next_range(struct blk_slot *slot);
+static inline bool blk_decode_next_range(struct blk_slot *slot)
+{
+	return unlikely(slot->next_range < slot->nr_ranges) &&
+	       blk_decode_range(slot);
+}
 
 #endif
