@@ -21,6 +21,7 @@
  * the used place from overtaking itself, whatever the flags say.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "common/base.h"
 #include "lib/packed.h"
@@ -79,10 +80,14 @@ static struct rh_packed_place decode(uint16_t value)
 }
 
 /* virtio 1.3, 2.8.1: available in the round of this wrap counter */
+static uint16_t available_flags(bool wrap)
+{
+	return wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+}
+
 static bool is_available(uint16_t flags, bool wrap)
 {
-	return (flags & OWNER_FLAGS) ==
-	       (wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED);
+	return (flags & OWNER_FLAGS) == available_flags(wrap);
 }
 
 uint64_t rh_packed_desc_bytes(uint32_t size)
@@ -133,8 +138,7 @@ static void take_back_given(struct rh_packed *packed,
 	uint16_t used = place.wrap ? OWNER_FLAGS : 0;
 
 	if ((load_relaxed(field) & OWNER_FLAGS) == used)
-		store_relaxed(field, place.wrap ? VIRTQ_DESC_F_AVAIL :
-						  VIRTQ_DESC_F_USED);
+		store_relaxed(field, available_flags(place.wrap));
 }
 
 /*
@@ -163,18 +167,26 @@ bool rh_packed_is_available(const struct rh_packed *packed,
 			    place.wrap);
 }
 
-/* flags: the ones that were looked at */
-static void copy(struct pvirtq_desc *to, const struct pvirtq_desc *from,
-		 uint16_t flags)
+/*
+ * Each half is loaded once, whole, which is also how the copy is stored and
+ * read: a load that spans several stores would wait for them.
+ */
+static struct pvirtq_desc load_desc(const struct pvirtq_desc *from)
 {
-	to->addr.raw = __atomic_load_n(&from->addr.raw, __ATOMIC_RELAXED);
-	to->len.raw = __atomic_load_n(&from->len.raw, __ATOMIC_RELAXED);
-	to->id.raw = __atomic_load_n(&from->id.raw, __ATOMIC_RELAXED);
-	to->flags = le16_make(flags);
+	const uint64_t *words = (const uint64_t *)from;
+	const uint64_t copies[] = {
+		__atomic_load_n(&words[0], __ATOMIC_RELAXED),
+		__atomic_load_n(&words[1], __ATOMIC_RELAXED),
+	};
+	struct pvirtq_desc desc;
+
+	_Static_assert(sizeof(copies) == sizeof(desc), "virtio 1.3, 2.8.13");
+	memcpy(&desc, copies, sizeof(desc));
+	return desc;
 }
 
 /* Returns -EPROTO. */
-static int refuse(struct rh_packed *packed, const char *fault)
+static cold_code int refuse(struct rh_packed *packed, const char *fault)
 {
 	packed->fault = fault;
 	return -EPROTO;
@@ -187,37 +199,36 @@ static int refuse(struct rh_packed *packed, const char *fault)
  */
 int rh_packed_take(struct rh_packed *packed, uint16_t *id)
 {
-	struct rh_packed_place place = packed->next_avail;
-	const struct pvirtq_desc *desc = &packed->desc[place.index];
-	uint16_t most = packed->size - packed->nr_held;
-	uint16_t flags = load_acquire(&desc->flags);
+	const uint16_t most = packed->size - packed->nr_held;
+	uint16_t owner = available_flags(packed->next_avail.wrap);
+	uint16_t index = packed->next_avail.index;
 	uint16_t nr = 0;
-	uint16_t last_id;
+	struct pvirtq_desc desc;
 
-	if (!is_available(flags, place.wrap))
+	if ((load_acquire(&packed->desc[index].flags) & OWNER_FLAGS) != owner)
 		return 0;
-	for (;;) {
+	do {
+		desc = load_desc(&packed->desc[index]);
+		if (unlikely((le16_get(desc.flags) & OWNER_FLAGS) != owner))
+			return refuse(packed, "a chain goes on in a descriptor "
+					      "that is not available");
 		if (unlikely(nr == most))
 			return refuse(packed, "more descriptors are available "
 					      "than the ring has");
-		copy(&packed->chain[nr++], desc, flags);
-		place = advanced(place, 1, packed->size);
-		if (!(flags & VIRTQ_DESC_F_NEXT))
-			break;
-		desc = &packed->desc[place.index];
-		flags = load_relaxed(&desc->flags);
-		if (unlikely(!is_available(flags, place.wrap)))
-			return refuse(packed, "a chain goes on in a descriptor "
-					      "that is not available");
-	}
-	last_id = le16_get(packed->chain[nr - 1].id);
-	if (unlikely(last_id >= packed->size))
+		packed->chain[nr++] = desc;
+		if (++index == packed->size) {
+			index = 0;
+			owner ^= OWNER_FLAGS;
+		}
+	} while (le16_get(desc.flags) & VIRTQ_DESC_F_NEXT);
+	if (unlikely(le16_get(desc.id) >= packed->size))
 		return refuse(packed, "the id of a chain is not below the "
 				      "ring's size");
-	packed->next_avail = place;
+	packed->next_avail.index = index;
+	packed->next_avail.wrap = owner == VIRTQ_DESC_F_AVAIL;
 	packed->nr_held += nr;
 	packed->nr_taken = nr;
-	*id = last_id;
+	*id = le16_get(desc.id);
 	return 1;
 }
 
