@@ -39,20 +39,18 @@ static int enable(struct uring *uring)
 	return 0;
 }
 
-/* An entry to fill; NULL when the kernel takes none off us at the moment. */
-struct io_uring_sqe *uring_get_entry(struct uring *uring)
+out_of_line struct io_uring_sqe *uring_make_room(struct uring *uring)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+	struct io_uring_sqe *sqe = NULL;
 
-	if (likely(sqe))
-		return sqe;
 	if (enable(uring) == 0 && io_uring_submit(&uring->ring) >= 0)
 		sqe = io_uring_get_sqe(&uring->ring);
 	uring->refused = !sqe;
 	return sqe;
 }
 
-static void prepare_read_write(struct io_uring_sqe *sqe, const struct io_op *op)
+static inline void prepare_read_write(struct io_uring_sqe *sqe,
+				      const struct io_op *op)
 {
 	bool write = op->kind == IO_WRITE;
 	int code;
@@ -70,7 +68,7 @@ static void prepare_read_write(struct io_uring_sqe *sqe, const struct io_op *op)
 	sqe->rw_flags = op->rw_flags;
 }
 
-static void prepare_op(struct io_uring_sqe *sqe, struct io_op *op)
+static inline void prepare_op(struct io_uring_sqe *sqe, struct io_op *op)
 {
 	switch (op->kind) {
 	case IO_READ:

@@ -60,8 +60,16 @@ static inline uint64_t uring_tagged(const void *pointer, enum uring_tag tag)
 	return (uint64_t)(uintptr_t)pointer | tag;
 }
 
+/* The same when the submission queue is full. */
+struct io_uring_sqe *uring_make_room(struct uring *uring);
+
 /* An entry to fill; NULL when the kernel takes none off us at the moment. */
-struct io_uring_sqe *uring_get_entry(struct uring *uring);
+static inline struct io_uring_sqe *uring_get_entry(struct uring *uring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+	return likely(sqe) ? sqe : uring_make_room(uring);
+}
 
 int uring_watch_add(struct engine *engine, struct engine_watch *watch);
 void uring_watch_remove(struct engine *engine, struct engine_watch *watch);
