@@ -28,13 +28,20 @@
 /* iovecs inside the slot; a longer chain moves to the slot's spill area */
 #define RH_CHAIN_INLINE_IOV 12
 
+/* Zero, the first one, makes a table of untouched slots a valid one. */
+enum rh_slot_state {
+	RH_SLOT_NEW, /* its head was never taken; nothing in it is set */
+	RH_SLOT_FREE,
+	RH_SLOT_UNDER_WAY, /* popped and not pushed */
+};
+
 /*
  * What a queue keeps for each descriptor head; allocated when it starts. A
  * usual request is in the first two cache lines: what it is, where it lies.
  */
 struct rh_chain_slot {
 	struct rh_chain chain;
-	bool under_way;	     /* popped and not pushed */
+	enum rh_slot_state state;
 	uint16_t nr_desc;    /* in the ring; only of a packed one */
 	struct iovec *spill; /* RH_CHAIN_MAX_IOV of them; not owned */
 	struct iovec iov[RH_CHAIN_INLINE_IOV];

@@ -3,7 +3,8 @@
  * queue - one virtqueue as its owner uses it
  *
  * A slot for each descriptor head was allocated when the queue started, so
- * that a pop only fills one in; a head cannot be under way twice.
+ * that a pop only fills one in; a head cannot be under way twice. The pages
+ * of slots that no head was taken for are not there.
  *
  * The guest can break a queue in many ways, and each ends in rh_queue_break():
  * nothing more is popped, what is under way ends as usual.
@@ -87,6 +88,18 @@ static cold_code int refuse_chain(struct rh_queue *queue, uint16_t head,
 	return error;
 }
 
+/* A slot that is not free is new, and ready now, or false: it has a chain. */
+static cold_code bool prepare_slot(struct rh_queue *queue, uint16_t head,
+				   struct rh_chain_slot *slot)
+{
+	if (slot->state != RH_SLOT_NEW)
+		return false;
+	slot->chain.index = head;
+	slot->spill = queue->spill + (size_t)head * RH_CHAIN_MAX_IOV;
+	slot->state = RH_SLOT_FREE;
+	return true;
+}
+
 /*
  * Returns 0, -EAGAIN when it has to wait for an address and is in the ring
  * again, or another -errno with the queue broken.
@@ -94,9 +107,11 @@ static cold_code int refuse_chain(struct rh_queue *queue, uint16_t head,
 static inline int take_chain(struct rh_queue *queue, uint16_t head,
 			     struct rh_chain_slot *slot)
 {
+	bool has_chain = unlikely(slot->state != RH_SLOT_FREE) &&
+			 !prepare_slot(queue, head, slot);
 	int error;
 
-	if (unlikely(slot->under_way || waits_its_turn(queue, head)))
+	if (unlikely(has_chain || waits_its_turn(queue, head)))
 		return rh_queue_break(queue, "head %u is available twice",
 				      head);
 	error = rh_ring_walk(&queue->ring, &queue->chains, head, slot);
@@ -104,7 +119,7 @@ static inline int take_chain(struct rh_queue *queue, uint16_t head,
 		return walk_failed(queue, head, error);
 	if (unlikely(slot->chain.error && !queue->keep_bad_chains))
 		return refuse_chain(queue, head, slot->chain.error);
-	slot->under_way = true;
+	slot->state = RH_SLOT_UNDER_WAY;
 	queue->nr_under_way++;
 	if (unlikely(queue->record))
 		rh_record_taken(queue->record, &queue->ring, head);
@@ -165,8 +180,8 @@ static struct rh_chain_slot *end_chain(struct rh_queue *queue,
 		container_of(chain, struct rh_chain_slot, chain);
 
 	assert(slot == &queue->slots[chain->index]);
-	assert(slot->under_way);
-	slot->under_way = false;
+	assert(slot->state == RH_SLOT_UNDER_WAY);
+	slot->state = RH_SLOT_FREE;
 	queue->nr_under_way--;
 	if (unlikely(queue->tracker))
 		rh_tracker_ended(queue->tracker, chain->index);

@@ -3,9 +3,9 @@
  * queue_setup - what the front-end sets of a queue, and its start and end
  *
  * The control thread's half of queue.h. When a queue starts, a slot for each
- * descriptor head is allocated. The spill area is address space for the
- * longest chain in every slot at once, of which the kernel provides the pages
- * that some chain has really needed.
+ * descriptor head is allocated, and a spill area for the longest chain in
+ * every slot at once. Both are address space, of which the kernel provides the
+ * pages that some chain has really needed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -14,10 +14,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/lazy.h"
 #include "lib/queue.h"
 
 void rh_queue_init(struct rh_queue *queue, const char *name, unsigned int index,
@@ -192,24 +192,14 @@ static int resolve_ring(struct rh_queue *queue, const struct rh_map *map,
 	return error;
 }
 
-static size_t spill_bytes(uint32_t size)
-{
-	return (size_t)size * RH_CHAIN_MAX_IOV * sizeof(struct iovec);
-}
-
-/* Costs memory only where it is used. */
 static struct iovec *reserve_spill(uint32_t size)
 {
-	void *spill = mmap(NULL, spill_bytes(size), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return spill == MAP_FAILED ? NULL : spill;
+	return rh_lazy_table((size_t)size * RH_CHAIN_MAX_IOV, struct iovec);
 }
 
 static void release_spill(struct iovec **spill, uint32_t size)
 {
-	if (*spill)
-		munmap(*spill, spill_bytes(size));
+	rh_lazy_free(*spill, (size_t)size * RH_CHAIN_MAX_IOV, sizeof(**spill));
 	*spill = NULL;
 }
 
@@ -219,33 +209,16 @@ static void release_slots(struct rh_queue *queue)
 	queue->tracker = NULL;
 	release_spill(&queue->noted, queue->ring.size);
 	release_spill(&queue->spill, queue->ring.size);
-	free(queue->slots);
+	rh_lazy_free(queue->slots, queue->ring.size, sizeof(*queue->slots));
 	queue->slots = NULL;
 }
 
-static struct rh_chain_slot *create_slots(uint32_t size)
-{
-	size_t bytes = size * sizeof(struct rh_chain_slot);
-	struct rh_chain_slot *slots = aligned_alloc(RH_CACHE_LINE_BYTES, bytes);
-
-	if (slots)
-		memset(slots, 0, bytes);
-	return slots;
-}
-
+/* Not touched: that is for those whose head is taken. */
 static int allocate_slots(struct rh_queue *queue)
 {
-	queue->slots = create_slots(queue->size);
+	queue->slots = rh_lazy_table(queue->size, struct rh_chain_slot);
 	queue->spill = reserve_spill(queue->size);
-	if (!queue->slots || !queue->spill)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < queue->size; i++) {
-		struct rh_chain_slot *slot = &queue->slots[i];
-
-		slot->chain.index = (uint16_t)i;
-		slot->spill = queue->spill + (size_t)i * RH_CHAIN_MAX_IOV;
-	}
-	return 0;
+	return queue->slots && queue->spill ? 0 : -ENOMEM;
 }
 
 static int create_tracker(struct rh_queue *queue, const struct rh_map *map,

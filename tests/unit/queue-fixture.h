@@ -101,7 +101,7 @@ static inline void fixture_push_all(struct fixture *f)
 	struct rh_queue *queue = &f->ring.queue;
 
 	for (uint16_t i = 0; i < SIZE; i++) {
-		if (queue->slots[i].under_way)
+		if (queue->slots[i].state == RH_SLOT_UNDER_WAY)
 			rh_queue_push(queue, &queue->slots[i].chain, 0);
 	}
 }

@@ -9,6 +9,7 @@
 
 #include "common/fd.h"
 #include "tests/unit/queue-fixture.h"
+#include "tests/unit/resident.h"
 
 static void a_chain_goes_through_the_queue(void **state)
 {
@@ -41,6 +42,35 @@ static void slots_share_no_cache_line(void **state)
 	assert_int_equal((uintptr_t)queue->slots % RH_CACHE_LINE_BYTES, 0);
 	assert_int_equal(offsetof(struct rh_chain_slot, iov),
 			 RH_CACHE_LINE_BYTES);
+}
+
+static size_t resident_slots(const struct rh_queue *queue)
+{
+	return resident_pages(queue->slots,
+			      queue->size * sizeof(*queue->slots));
+}
+
+static void a_slot_costs_no_memory_before_its_head_is_taken(void **state)
+{
+	struct ring_buffer status = { .len = 1, .writable = true };
+	const uint16_t size = 1024;
+	struct ring_memory ring;
+	struct rh_chain *chain;
+
+	(void)state;
+	ring_init(&ring, size);
+	status.addr = ring_alloc(&ring, 1, 1);
+	ring_start(&ring, 0);
+	assert_int_equal(resident_slots(&ring.queue), 0);
+	for (unsigned int i = 0; i < 2u * size; i++) {
+		ring_add(&ring, 700, &status, 1);
+		assert_int_equal(rh_queue_pop(&ring.queue, &chain), 1);
+		assert_int_equal(chain->index, 700);
+		rh_queue_push(&ring.queue, chain, 1);
+		rh_queue_flush(&ring.queue);
+	}
+	assert_int_equal(resident_slots(&ring.queue), 1);
+	ring_deinit(&ring);
 }
 
 static void an_empty_queue_gives_nothing(void **state)
@@ -387,6 +417,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		QUEUE_TEST(a_chain_goes_through_the_queue),
 		QUEUE_TEST(slots_share_no_cache_line),
+		cmocka_unit_test(
+			a_slot_costs_no_memory_before_its_head_is_taken),
 		QUEUE_TEST(an_empty_queue_gives_nothing),
 		QUEUE_TEST(a_full_ring_is_served_whole_and_no_more),
 		QUEUE_TEST(chains_are_pushed_in_any_order),
