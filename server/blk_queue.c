@@ -2,10 +2,12 @@
 /*
  * blk_queue - a queue's requests, from pop to push
  *
- * One slot for each descriptor head, made with the queue. A slot is free,
- * waits for a driver that was busy, or is the driver's. What a chain asks for
- * is blk_decode.c's to find out; finish() is the one place where a status is
- * written and a chain given back.
+ * There are as many slots as descriptor heads. A slot is free, waits for a
+ * driver that was busy, or is the driver's. The one that was freed last is
+ * used first, so that only as many slots are ever touched as requests have
+ * been under way at a time. What a chain asks for is blk_decode.c's to find
+ * out; finish() is the one place where a status is written and a chain given
+ * back.
  *
  * used.len counts the data that was written plus the status byte: a failed
  * read counts 1, whatever the driver has left in the buffers.
@@ -16,6 +18,7 @@
 #include <errno.h>
 
 #include "common/base.h"
+#include "common/lazy.h"
 #include "server/virtio_blk_internal.h"
 
 struct blk_queue {
@@ -28,8 +31,10 @@ struct blk_queue {
 	unsigned int nr_under_way;
 	struct list_node waiting; /* slots, for the driver, oldest first */
 	struct blk_queue_counters *counters;
-	struct blk_slot *slots;	  /* by chain index */
-	struct blk_range *ranges; /* touched late, so mostly not there */
+	struct blk_slot *free;	  /* slots that were in use, last one first */
+	unsigned int nr_used;	  /* slots that ever were, from the first on */
+	struct blk_slot *slots;	  /* size of them, as of the next one */
+	struct blk_range *ranges; /* BLK_MAX_RANGES for each slot */
 };
 
 static void count(atomic_uint_fast64_t *counter, uint64_t number)
@@ -80,11 +85,14 @@ static void count_finished(const struct blk_slot *slot, uint8_t status)
 /* The slot is free again; its chain is the caller's to give back. */
 static struct rh_chain *release(struct blk_slot *slot)
 {
+	struct blk_queue *queue = slot->queue;
 	struct rh_chain *chain = slot->chain;
 
 	assert(chain); /* a request is answered once */
 	slot->chain = NULL;
-	slot->queue->nr_under_way--;
+	slot->next_free = queue->free;
+	queue->free = slot;
+	queue->nr_under_way--;
 	return chain;
 }
 
@@ -159,12 +167,36 @@ static void reject(struct blk_slot *slot)
 			"no byte of guest memory for its header or status");
 }
 
+/* Never more than there are heads. */
+static cold_code struct blk_slot *new_slot(struct blk_queue *queue)
+{
+	unsigned int index = queue->nr_used++;
+	struct blk_slot *slot = &queue->slots[index];
+
+	assert(index < queue->size);
+	slot->queue = queue;
+	slot->blk = queue->blk;
+	slot->request.complete = complete;
+	slot->ranges = &queue->ranges[(size_t)index * BLK_MAX_RANGES];
+	list_init(&slot->waiting);
+	return slot;
+}
+
+static struct blk_slot *get_slot(struct blk_queue *queue)
+{
+	struct blk_slot *slot = queue->free;
+
+	if (unlikely(!slot))
+		return new_slot(queue);
+	queue->free = slot->next_free;
+	return slot;
+}
+
 static void start(struct blk_queue *queue, struct rh_chain *chain)
 {
-	struct blk_slot *slot = &queue->slots[chain->index];
+	struct blk_slot *slot = get_slot(queue);
 	int outcome;
 
-	assert(!slot->chain);
 	slot->chain = chain;
 	queue->nr_under_way++;
 	outcome = blk_decode_chain(slot);
@@ -240,19 +272,6 @@ unsigned int blk_queue_under_way(const struct blk_queue *queue)
 	return queue->nr_under_way;
 }
 
-static void init_slots(struct blk_queue *queue)
-{
-	for (unsigned int i = 0; i < queue->size; i++) {
-		struct blk_slot *slot = &queue->slots[i];
-
-		slot->queue = queue;
-		slot->blk = queue->blk;
-		slot->request.complete = complete;
-		slot->ranges = &queue->ranges[i * BLK_MAX_RANGES];
-		list_init(&slot->waiting);
-	}
-}
-
 int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
 		     struct driver_context *context,
 		     void (*progress)(void *opaque), void *opaque,
@@ -271,14 +290,13 @@ int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
 	queue->size = rh_queue_size(rh_queue);
 	queue->counters = &blk->counters[rh_queue_index(rh_queue)];
 	list_init(&queue->waiting);
-	queue->slots = calloc(queue->size, sizeof(*queue->slots));
-	queue->ranges = calloc((size_t)queue->size * BLK_MAX_RANGES,
-			       sizeof(*queue->ranges));
+	queue->slots = rh_lazy_table(queue->size, struct blk_slot);
+	queue->ranges = rh_lazy_table((size_t)queue->size * BLK_MAX_RANGES,
+				      struct blk_range);
 	if (!queue->slots || !queue->ranges) {
 		blk_queue_destroy(queue);
 		return -ENOMEM;
 	}
-	init_slots(queue);
 	*ret = queue;
 	return 0;
 }
@@ -288,7 +306,8 @@ void blk_queue_destroy(struct blk_queue *queue)
 	if (!queue)
 		return;
 	assert(!queue->nr_under_way);
-	free(queue->ranges);
-	free(queue->slots);
+	rh_lazy_free(queue->ranges, (size_t)queue->size * BLK_MAX_RANGES,
+		     sizeof(*queue->ranges));
+	rh_lazy_free(queue->slots, queue->size, sizeof(*queue->slots));
 	free(queue);
 }

@@ -171,7 +171,7 @@ struct blk_range {
 	uint32_t flags;
 };
 
-/* What a queue keeps for each descriptor head; the queue's owner's. */
+/* What a queue keeps for each request under way; the queue's owner's. */
 struct blk_slot {
 	struct blk_request request;
 	struct blk_queue *queue;
@@ -181,7 +181,8 @@ struct blk_slot {
 	uint32_t type;		/* VIRTIO_BLK_T_... or BLK_NO_TYPE */
 	uint32_t written_bytes; /* into data-in, if it succeeds */
 	struct list_node waiting;
-	struct blk_range *ranges; /* BLK_MAX_RANGES of them; not owned */
+	struct blk_slot *next_free; /* of a slot that is free */
+	struct blk_range *ranges;   /* BLK_MAX_RANGES of them; not owned */
 	unsigned int nr_ranges;
 	unsigned int next_range;
 };

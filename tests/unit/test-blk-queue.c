@@ -81,6 +81,36 @@ static void set_cache(uint8_t wce)
 	assert_int_equal(virtio_blk_config_set(disk.blk, 32, &wce, 1), 0);
 }
 
+/* So that no more memory is touched than was needed at a time. */
+static void the_slot_that_was_freed_last_is_used_first(void **state)
+{
+	struct blk_request *held[4];
+
+	(void)state;
+	disk.answer = DRIVER_QUEUED;
+	for (unsigned int i = 0; i < 4; i++)
+		send_number(i, VIRTIO_BLK_T_IN);
+	disk_turn(&disk);
+	memcpy(held, disk.held, sizeof(held));
+	disk_complete(&disk, 0, 0);
+	disk_complete(&disk, 2, 0);
+	blk_queue_flush(disk.queue);
+
+	/* heads that were not in use yet */
+	for (unsigned int i = 4; i < 7; i++)
+		send_number(i, VIRTIO_BLK_T_IN);
+	disk_turn(&disk);
+	assert_int_equal(disk.nr_held, 7);
+	assert_ptr_equal(disk.held[4], held[2]);
+	assert_ptr_equal(disk.held[5], held[0]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(held); i++)
+		assert_ptr_not_equal(disk.held[6], held[i]);
+	disk_complete(&disk, 1, 0);
+	for (unsigned int i = 3; i < 7; i++)
+		disk_complete(&disk, i, 0);
+	blk_queue_flush(disk.queue);
+}
+
 /* Behaviour 25 */
 static void requests_run_concurrently_and_end_in_any_order(void **state)
 {
@@ -527,6 +557,7 @@ static void counters_tell_what_was_done(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_slot_that_was_freed_last_is_used_first),
 		TEST(requests_run_concurrently_and_end_in_any_order),
 		TEST(nothing_is_shown_before_the_flush),
 		TEST(progress_is_told_of_late_completions_only),
