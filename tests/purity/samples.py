@@ -133,6 +133,12 @@ bad("a lock", "locks", "pthread_mutex_lock()",
     "int hot(int n) { pthread_mutex_lock(&lock); return n; }\n")
 bad("a log line", "logs", "rh_log() is reached by hot",
     "int hot(int n) { return rh_log(n) + 1; }\n")
+CASES.append(Case(
+    "a log line of a helper", "logs", "rh_log() is reached by hot > slow",
+    {"lib/a.c": "int hot(int n) { return slow(n) + 1; }\n",
+     "common/fd.c": "int slow(int n) { return rh_log(n) + 1; }\n",
+     "common/log.c": "int rh_log(int n) { return n; }\n"},
+    "may lib/a.c slow a sample\n"))
 bad("text", "logs", "snprintf() is reached",
     "int hot(int n) { char t[9]; return snprintf(t, 9, \"%d%d\", n, n); }\n")
 bad("a system call", "calls", "getppid() is reached by hot",

@@ -3,8 +3,9 @@
 
 Each call, jump and taken address is followed, and each call through a pointer
 to those that the table names. What is left are the names that none of the
-objects defines: each must be allowed. A cold function is reached and not
-entered.
+objects defines: each must be allowed to the file that calls it. So must be the
+helpers of common/, in which system calls are made, but these are walked as
+well. A cold function is reached and not entered.
 """
 import os
 import re
@@ -47,6 +48,11 @@ def kind_of(name):
         if names.match(name):
             return rule
     return "calls"
+
+
+def is_in(function, folder):
+    return isinstance(function, objects.Function) and \
+        function.path.startswith(folder)
 
 
 class Walk:
@@ -128,22 +134,15 @@ class Walk:
         found |= {resolve(target) for target in function.calls}
         for where in function.pointer_calls:
             found |= self.pointed(function, where)
-        found |= {f.name for f in found if self.is_helper(function, f)}
-        return sorted((f for f in found if not self.is_log(f)), key=str)
-
-    @staticmethod
-    def is_log(function):
-        return isinstance(function, objects.Function) and \
-            function.path.startswith("common/log.")
-
-    @staticmethod
-    def is_helper(caller, function):
-        """Of common/, which holds logs and system calls: as a C library's."""
-        return isinstance(function, objects.Function) and \
-            function.path.startswith("common/") and \
-            not caller.path.startswith("common/")
+        logs = {f for f in found if is_in(f, "common/log.")}
+        helpers = set()
+        if not is_in(function, "common/"):
+            helpers = {f for f in found if is_in(f, "common/")}
+        names = {f.name for f in logs | helpers}
+        return sorted(found - logs | names, key=str)
 
     def is_aside(self, function):
+        """Its address is no concern of those that give it away."""
         return isinstance(function, objects.Function) and any(
             word in self.table.aside
             for word in (function.name, function.key, f"{function.path}:*"))
@@ -227,12 +226,13 @@ class Walk:
         folders = {path.split("/")[0] for path, _ in self.table.calls}
         named = {name for row in self.table.calls.values() for name in row}
         named |= set(self.table.roots)
-        used = set()
+        # Of the others in a file an optimizer may leave none.
+        used = {f"{f.path}:*" for f in self.program.functions.values()}
         for function in sorted(self.taken(), key=str):
-            words = {function.name, function.key, f"{function.path}:*"}
-            used |= words
+            used |= {function.name, function.key}
             if function.path.split("/")[0] in folders and \
-                    not words & (named | set(self.table.aside)):
+                    not self.is_aside(function) and \
+                    not {function.name, function.key} & named:
                 self.add("addresses",
                          f"{function.key} is called through a pointer: name "
                          "it in a 'call' line, or in an 'aside' line")
