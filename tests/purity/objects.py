@@ -285,15 +285,15 @@ def read_code(item, lines):
     item.finish_instruction()
 
 
-def add_file(program, path, name_of):
-    """Read an archive or object; name_of: source path by object name."""
+def add_files(program, paths, name_of):
+    """Read archives or objects; name_of: source path by object name."""
     items = {}
-    for name, lines in members(run("objdump", "-tr", path)):
+    for name, lines in members(run("objdump", "-tr", *paths)):
         source = name_of(name[:-len(".o")])
         items[name] = Object(program, source)
         read_symbols(items[name], lines)
     for name, lines in members(run("objdump", "-drl", "--no-show-raw-insn",
-                                   path)):
+                                   *paths)):
         read_code(items[name], lines)
 
 
@@ -302,5 +302,5 @@ def read(root, archives):
     program = Program()
     for folder, archive in archives.items():
         paths = source_paths(root, folder)
-        add_file(program, archive, lambda name, p=paths: p.get(name, name))
+        add_files(program, [archive], lambda name, p=paths: p.get(name, name))
     return program

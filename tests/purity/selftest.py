@@ -18,20 +18,22 @@ import samples
 import table
 import walk
 
-FLAGS = ["-std=gnu11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", "-w", "-c"]
+FLAGS = ["-std=gnu11", "-O2", "-g1", "-fPIC", "-fvisibility=hidden", "-w",
+         "-c"]
 
 
 def build(compiler, case, root):
     """Compile and read the files of a case."""
     program = objects.Program()
+    sources = {os.path.basename(path)[:-len(".c")]: path
+               for path in case.files}
     for path, text in case.files.items():
         os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
         with open(os.path.join(root, path), "w", encoding="utf-8") as file:
             file.write(text)
-        built = os.path.join(root, path.replace("/", "_")[:-1] + "o")
-        subprocess.run([*compiler, *FLAGS, path, "-o", built], cwd=root,
-                       check=True)
-        objects.add_file(program, built, lambda _, path=path: path)
+    subprocess.run([*compiler, *FLAGS, *case.files], cwd=root, check=True)
+    built = [os.path.join(root, name + ".o") for name in sources]
+    objects.add_files(program, built, sources.get)
     return program
 
 
