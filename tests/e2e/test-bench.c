@@ -11,57 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base.h"
 #include "tests/e2e/client.h"
+#include "tests/e2e/command.h"
 
-#define OUTPUT_BYTES (1u << 16)
-#define IMAGE_BYTES  (1u << 20)
-
-static char output[OUTPUT_BYTES];
-
-/* Run the shell command; returns its exit status, its words in output. */
-static int run(const char *format, ...)
-{
-	char command[2000];
-	va_list args;
-	FILE *file;
-	size_t nr;
-	int status;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	file = popen(command, "re");
-	assert_non_null(file);
-	nr = fread(output, 1, sizeof(output) - 1, file);
-	output[nr] = '\0';
-	status = pclose(file);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static const char *program(void)
-{
-	return getenv("SERVER");
-}
-
-static void expect(int status, int expected)
-{
-	if (status != expected)
-		fail_msg("exit status %d, not %d:\n%s", status, expected,
-			 output);
-}
-
-static void has(const char *part)
-{
-	if (!strstr(output, part))
-		fail_msg("'%s' is not in:\n%s", part, output);
-}
+#define IMAGE_BYTES (1u << 20)
 
 /* Bench the server with these options. */
 static int bench(const struct server *server, const char *options)
@@ -256,7 +214,7 @@ static void verify_finds_a_disk_that_forgets(void **state)
 
 	expect(run("cd %s || exit 9; "
 		   "%s -q --socket-path=d.sock --driver=null --size=1M & "
-		   "server=$!; until [ -S d.sock ]; do sleep 0.05; done; "
+		   "server=$!; " AWAIT_SOCKET
 		   "%s bench --runtime=50ms --rw=randwrite --verify=pattern "
 		   "d.sock 2>&1; status=$?; kill $server; wait $server; "
 		   "exit $status",
@@ -297,8 +255,8 @@ static void a_server_that_dies_is_noticed(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		expect(run("cd %s || exit 9; "
 			   "%s -q --socket-path=d.sock --driver=null & "
-			   "server=$!; until [ -S d.sock ]; do sleep 0.05; "
-			   "done; (sleep 0.3; kill -9 $server) & "
+			   "server=$!; " AWAIT_SOCKET
+			   "(sleep 0.3; kill -9 $server) & "
 			   "%s bench --runtime=60 %s d.sock 2>&1; status=$?; "
 			   "wait; rm -f d.sock; exit $status",
 			   server->dir, program(), program(), options[i]),
@@ -315,8 +273,8 @@ static void a_server_that_hangs_is_noticed(void **state)
 
 	expect(run("cd %s || exit 9; "
 		   "%s -q --socket-path=d.sock --driver=null & "
-		   "server=$!; until [ -S d.sock ]; do sleep 0.05; "
-		   "done; (sleep 0.3; kill -STOP $server) & "
+		   "server=$!; " AWAIT_SOCKET
+		   "(sleep 0.3; kill -STOP $server) & "
 		   "%s bench --runtime=60 --timeout=500ms d.sock 2>&1; "
 		   "status=$?; kill -9 $server; wait; rm -f d.sock; "
 		   "exit $status",

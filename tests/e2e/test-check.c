@@ -8,56 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base.h"
 #include "tests/e2e/client.h"
-
-#define OUTPUT_BYTES (1u << 18)
-
-static char output[OUTPUT_BYTES];
-
-/* Run the shell command; returns its exit status, its words in output. */
-static int run(const char *format, ...)
-{
-	char command[1200];
-	va_list args;
-	FILE *file;
-	size_t nr;
-	int status;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	file = popen(command, "re");
-	assert_non_null(file);
-	nr = fread(output, 1, sizeof(output) - 1, file);
-	output[nr] = '\0';
-	status = pclose(file);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static const char *program(void)
-{
-	return getenv("SERVER");
-}
-
-static void expect(int status, int expected)
-{
-	if (status != expected)
-		fail_msg("exit status %d, not %d:\n%s", status, expected,
-			 output);
-}
-
-static void has(const char *part)
-{
-	if (!strstr(output, part))
-		fail_msg("'%s' is not in:\n%s", part, output);
-}
+#include "tests/e2e/command.h"
 
 /* So that a case that changes what it may not is noticed. */
 static void fill_image(const struct server *server)
@@ -178,7 +135,7 @@ static void a_death_is_noticed_and_ends_the_run(void **state)
 
 	expect(run("cd %s || exit 9; PROGRAM=%s; "
 		   "$PROGRAM -q --socket-path=d.sock --driver=null --size=64M & "
-		   "server=$!; until [ -S d.sock ]; do sleep 0.05; done; "
+		   "server=$!; " AWAIT_SOCKET
 		   ": >out; (until grep -q ' ok ' out; do sleep 0.02; done; "
 		   "kill -9 $server) & "
 		   "$PROGRAM check --only=features-may-be-asked-first,"
@@ -200,7 +157,7 @@ static void after_a_death_the_command_starts_it_anew(void **state)
 	expect(run("cd %s || exit 9; PROGRAM=%s; "
 		   "start=\"$PROGRAM -q --socket-path=d.sock --driver=null "
 		   "--size=64M\"; $start & "
-		   "server=$!; until [ -S d.sock ]; do sleep 0.05; done; "
+		   "server=$!; " AWAIT_SOCKET
 		   ": >out; (until grep -q ' ok ' out; do sleep 0.02; done; "
 		   "kill -9 $server) & "
 		   "$PROGRAM check --only=features-may-be-asked-first,"

@@ -1,68 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* check-options - the command line of `ringhost check`, and its patterns */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <ringhost/log.h>
-
 #include "check/groups.h"
 #include "check/options.h"
 #include "check/select.h"
-
-#define MAX_WORDS  16
-#define LINE_BYTES 512
-
-static char logged[LINE_BYTES];
-
-static void remember(void *opaque, enum rh_log_level level, const char *tag,
-		     const char *line)
-{
-	(void)opaque;
-	(void)tag;
-	assert_int_equal(level, RH_LOG_ERROR);
-	snprintf(logged, sizeof(logged), "%s", line);
-}
-
-/* words: the command line behind "ringhost", cut at blanks. */
-static int parse(const char *words, struct check_options *ret)
-{
-	static char copy[LINE_BYTES];
-	static char *argv[MAX_WORDS + 1];
-	char *next = copy;
-	int argc = 0;
-
-	snprintf(copy, sizeof(copy), "%s", words);
-	memset(argv, 0, sizeof(argv));
-	while (argc < MAX_WORDS && (argv[argc] = strsep(&next, " ")))
-		argc++;
-	logged[0] = '\0';
-	rh_log_set(remember, NULL, RH_LOG_ERROR);
-	return check_options_parse(argc, argv, ret);
-}
+#include "tests/unit/command-line.h"
 
 static struct check_options accepted(const char *words)
 {
+	struct command_line *command = command_line(words);
 	struct check_options options;
+	int result =
+		check_options_parse(command->argc, command->argv, &options);
 
-	if (parse(words, &options) != 0)
-		fail_msg("'%s' is refused: %s", words, logged);
+	command_line_accepted(command, words, result);
 	return options;
 }
 
 static void refused(const char *words, const char *sentence)
 {
+	struct command_line *command = command_line(words);
 	struct check_options options;
+	int result =
+		check_options_parse(command->argc, command->argv, &options);
 
-	assert_int_equal(parse(words, &options), -EINVAL);
-	if (!strstr(logged, sentence))
-		fail_msg("'%s' says: %s", words, logged);
+	command_line_refused(command, words, result, sentence);
 }
 
 static void a_socket_is_enough(void **state)
