@@ -14,7 +14,7 @@
 #include "common/nsec.h"
 #include "server/uring_internal.h"
 
-#define CQ_FACTOR	 8  /* completion entries for each submission entry */
+#define CQ_FACTOR	 4  /* completion entries for each submission entry */
 #define MAX_RETRIES	 16 /* of one operation that the kernel put off */
 #define MAX_SINGLE_BYTES (1u << 30)
 
