@@ -26,6 +26,7 @@
 #define POLL_MSEC   60000
 #define WAIT_MSEC   2000
 #define BATCH	    20
+#define MOST_KIB    (CLIENT_MAX_QUEUES * 64) /* of four large queues */
 
 struct cost {
 	uint64_t nr_switches;
@@ -211,6 +212,48 @@ static void a_disk_that_was_polled_costs_nothing_with(void **state)
 	assert_int_equal(server_stop(&server), 0);
 }
 
+/* What the process has for itself alone: guest memory is shared. */
+static long private_kib(const struct server *server)
+{
+	char path[64];
+	char line[256];
+	long kib = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)server->pid);
+	file = fopen(path, "re");
+	while (file && kib < 0 && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Private_Dirty: %ld", &kib) != 1)
+			kib = -1;
+	}
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+/* Ready for thousands of requests, and never had more than one. */
+static void large_queues_cost_memory_only_as_they_are_used(void **state)
+{
+	const char *const *words = *state;
+	const struct server_options options = { .options = { words[0],
+							     words[1] } };
+	const struct client_options large = { .nr_queues = CLIENT_MAX_QUEUES,
+					      .queue_size = 1024 };
+	struct server server;
+	struct client client;
+	long before;
+
+	assert_int_equal(server_start(&server, &options), 0);
+	before = private_kib(&server);
+	assert_true(before > 0);
+	assert_int_equal(client_open(&client, &server, &large), 0);
+	for (unsigned int i = 0; i < large.nr_queues; i++)
+		assert_int_equal(client_check_io(&client, i, 1), 0);
+	assert_in_range(private_kib(&server), 1, before + MOST_KIB);
+	client_close(&client);
+	assert_int_equal(server_stop(&server), 0);
+}
+
 static const char *const uring[] = { NULL, NULL };
 static const char *const pool[] = { "--aio=threads", NULL };
 
@@ -226,6 +269,8 @@ int main(void)
 		WITH(a_quiet_disk_costs_nothing_with, pool),
 		WITH(a_disk_that_was_polled_costs_nothing_with, uring),
 		WITH(a_disk_that_was_polled_costs_nothing_with, pool),
+		WITH(large_queues_cost_memory_only_as_they_are_used, uring),
+		WITH(large_queues_cost_memory_only_as_they_are_used, pool),
 	};
 
 	if (server_is_missing())
