@@ -223,7 +223,10 @@ static void verify_finds_a_disk_that_forgets(void **state)
 	has("holds something that was never written");
 }
 
-/* One block is overwritten behind the server's back while it is read back. */
+/*
+ * One block of eight is overwritten behind the server's back while it is read
+ * back, so often that no run can miss it.
+ */
 static void verify_finds_a_block_that_was_changed(void **state)
 {
 	const struct server_options options = {
@@ -237,6 +240,7 @@ static void verify_finds_a_block_that_was_changed(void **state)
 	expect(run("(until [ -e %s/end ]; do printf damaged | "
 		   "dd of=%s bs=1 seek=70000 conv=notrunc 2>/dev/null; done) & "
 		   "%s bench --runtime=300ms --rw=randrw --verify=pattern "
+		   "--offset=64k --size=32k "
 		   "%s 2>&1; status=$?; touch %s/end; wait; rm %s/end; "
 		   "exit $status",
 		   server.dir, server.image, program(), server.socket,
