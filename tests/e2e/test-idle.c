@@ -26,7 +26,7 @@
 #define POLL_MSEC   60000
 #define WAIT_MSEC   2000
 #define BATCH	    20
-#define MOST_KIB    (CLIENT_MAX_QUEUES * 64) /* of four large queues */
+#define MOST_KIB    (CLIENT_MAX_QUEUES * 192) /* a sanitizer needs more */
 
 struct cost {
 	uint64_t nr_switches;
