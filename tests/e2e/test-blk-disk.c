@@ -50,7 +50,7 @@ static void the_configuration_is_complete(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 22: offset and size are honoured, nothing beyond is given */
+/* Behaviour 22, S-41: offset and size are honoured, nothing beyond is given */
 static void config_reads_honour_offset_and_size(void **state)
 {
 	uint8_t whole[FE_MAX_CONFIG_BYTES];
@@ -105,7 +105,7 @@ static int set_config(struct client *client, uint32_t offset, uint32_t size,
 	return fe_session_exchange(&client->session, &message, NULL, 0);
 }
 
-/* Behaviour 23: the write cache byte and nothing else, flags 0 and 1 */
+/* Behaviour 23, S-42: the write cache byte and nothing else, flags 0 and 1 */
 static void only_the_write_cache_can_be_set(void **state)
 {
 	const uint32_t wce = offsetof(struct virtio_blk_config, wce);

@@ -22,7 +22,9 @@
 
 #define SHORT_MSEC 200 /* long enough for an answer that must not come */
 
-/* Behaviour 1: it waits unanswered, then is served without reconnecting */
+/*
+ * Behaviour 1, S-52: it waits unanswered, then is served without reconnecting
+ */
 static void a_second_front_end_waits_and_is_then_served(void **state)
 {
 	struct server *server = *state;
@@ -151,7 +153,7 @@ static void send_part_and_leave(const struct server *server,
 	close(sock);
 }
 
-/* Behaviour 4 */
+/* Behaviour 4, S-01 */
 static void leaving_at_any_byte_of_a_message_ends_the_session(void **state)
 {
 	struct server *server = *state;
@@ -282,7 +284,7 @@ static void a_stale_socket_is_replaced_and_removed_at_exit(void **state)
 	server_clean_up(&server);
 }
 
-/* Behaviour 8 */
+/* Behaviour 8, S-54 */
 static void a_live_socket_is_refused_and_left_alone(void **state)
 {
 	struct server *live = *state;
@@ -302,7 +304,7 @@ static void a_live_socket_is_refused_and_left_alone(void **state)
 	assert_int_equal(client_fresh_io(live), 0);
 }
 
-/* Behaviour 8 */
+/* Behaviour 8, S-54 */
 static void another_kind_of_file_is_refused_and_left_alone(void **state)
 {
 	char path[] = "/tmp/ringhost-file-XXXXXX";
@@ -321,7 +323,7 @@ static void another_kind_of_file_is_refused_and_left_alone(void **state)
 	server_clean_up(&server);
 }
 
-/* Behaviour 8: the path has room for 107 bytes and a zero */
+/* Behaviour 8, S-54: the path has room for 107 bytes and a zero */
 static void a_path_of_108_bytes_is_refused(void **state)
 {
 	char path[109];
@@ -392,7 +394,7 @@ static void it_works_with_five_thousand_open_fds(void **state)
 	assert_int_equal(server_stop(&server), 0);
 }
 
-/* F-20: clients that wait in the backlog and vanish */
+/* F-20, S-51: clients that wait in the backlog and vanish */
 static void connections_that_come_and_go_cost_nothing(void **state)
 {
 	struct server *server = *state;
@@ -413,7 +415,7 @@ static void connections_that_come_and_go_cost_nothing(void **state)
 	assert_true(client_footprint_same(server, &before));
 }
 
-/* F-21: memory is shown, then the front-end dies */
+/* F-21, S-51: memory is shown, then the front-end dies */
 static void dying_with_memory_shown_leaks_nothing(void **state)
 {
 	struct server *server = *state;

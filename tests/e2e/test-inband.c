@@ -116,7 +116,7 @@ static void requests_are_kicked_and_called_by_messages(void **state)
 	client_close(&client);
 }
 
-/* 2a: a channel that nobody reads, and kicks without end */
+/* S-49: a channel that nobody reads, and kicks without end */
 static void a_flood_of_kicks_and_an_unread_channel_cost_nothing(void **state)
 {
 	const struct server *server = *state;

@@ -119,7 +119,7 @@ static void spoil(struct fe_wire_inflight *wire, unsigned int i)
 	wire->queue_size = wild[i].queue_size;
 }
 
-/* F-06 */
+/* F-06, S-43 */
 static void queues_that_the_device_has_not_are_refused(void **state)
 {
 	struct fe_message message;
@@ -147,7 +147,7 @@ static void queues_that_the_device_has_not_are_refused(void **state)
 	probe_verdict();
 }
 
-/* F-06 */
+/* F-06, S-43 */
 static void a_region_that_is_not_in_its_file_is_refused(void **state)
 {
 	static const struct {
@@ -183,6 +183,7 @@ static void a_region_that_is_not_in_its_file_is_refused(void **state)
 	probe_verdict();
 }
 
+/* S-09 */
 static void the_messages_need_their_feature_and_their_fd(void **state)
 {
 	const struct client_options without = {
@@ -406,6 +407,7 @@ static void what_is_recorded_does_not_survive_a_reset(void **state)
 	close_world(&world);
 }
 
+/* S-43 */
 static void a_record_that_cannot_be_breaks_its_ring_alone(void **state)
 {
 	static const uint8_t versions[] = { 2, 0xff };
@@ -425,7 +427,7 @@ static void a_record_that_cannot_be_breaks_its_ring_alone(void **state)
 	assert_int_equal(client_fresh_io(*state), 0);
 }
 
-/* G-08 */
+/* G-08, S-44 */
 static void rewriting_the_region_under_load_harms_nobody(void **state)
 {
 	unsigned int seed = 3;
@@ -444,7 +446,7 @@ static void rewriting_the_region_under_load_harms_nobody(void **state)
 	assert_int_equal(client_fresh_io(*state), 0);
 }
 
-/* Whatever it says, the process lives, and serves the next one. */
+/* S-43: Whatever it says, the process lives, and serves the next one. */
 static void random_regions_are_harmless(void **state)
 {
 	unsigned int seed = 4;

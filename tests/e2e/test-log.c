@@ -291,6 +291,7 @@ static void a_log_is_replaced_under_load(void **state)
 	close_guest(&guest);
 }
 
+/* S-45 */
 static void nothing_is_marked_unless_it_was_asked_for(void **state)
 {
 	struct guest guest;
@@ -310,7 +311,7 @@ static void nothing_is_marked_unless_it_was_asked_for(void **state)
 	close_guest(&guest);
 }
 
-/* F-18 */
+/* F-18, S-11 */
 static void logging_is_switched_again_and_again_under_load(void **state)
 {
 	uint64_t deadline = fe_deadline(10000);
@@ -441,7 +442,7 @@ static void the_front_end_is_told_of_marks(void **state)
 	rh_fd_close(&fd);
 }
 
-/* F-03, F-09: the old log stays in use, and the rings run on */
+/* F-03, F-09, S-45: the old log stays in use, and the rings run on */
 static void a_log_that_cannot_be_changes_nothing(void **state)
 {
 	struct guest guest;

@@ -48,6 +48,7 @@ static void leave(struct client *client)
 	client_close(client);
 }
 
+/* F-24, S-26 */
 static void memory_taken_back_under_load_ends_one_session(void **state)
 {
 	struct server *server = *state;
@@ -65,6 +66,7 @@ static void memory_taken_back_under_load_ends_one_session(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 }
 
+/* F-24 */
 static void memory_taken_back_from_an_idle_ring_ends_one_session(void **state)
 {
 	struct server *server = *state;

@@ -16,7 +16,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* 2a: the ring's own memory goes and comes back */
+/* S-29: the ring's own memory goes and comes back */
 static void the_region_of_a_live_ring_may_be_removed(void **state)
 {
 	const struct server *server = *state;
@@ -84,7 +84,7 @@ static void end_load(struct loader *loader)
 	assert_true(loader->nr_rounds > 1);
 }
 
-/* F-17, D-07: the same memory mapped anew, again and again, under load */
+/* F-17, D-07, S-30: the same memory mapped anew, again and again, under load */
 static void the_table_is_replaced_under_load(void **state)
 {
 	const struct client_options options = {
@@ -104,7 +104,7 @@ static void the_table_is_replaced_under_load(void **state)
 	client_close(&client);
 }
 
-/* 2a: regions come and go while I/O runs in another one */
+/* S-30: regions come and go while I/O runs in another one */
 static void regions_come_and_go_under_load(void **state)
 {
 	const struct server *server = *state;
@@ -206,7 +206,7 @@ static void a_buffer_across_regions_is_split(void **state)
 	client_close(&client);
 }
 
-/* 2b: a table in two regions, at any alignment */
+/* F-01: a table in two regions, at any alignment */
 static void an_indirect_table_across_regions_works(void **state)
 {
 	const struct server *server = *state;

@@ -24,7 +24,7 @@ static void fill_fds(int *fds, unsigned int nr, int fd)
 		fds[i] = fd;
 }
 
-/* F-02, behaviour 11: all of them are closed */
+/* F-02, behaviour 11, S-14: all of them are closed */
 static void fds_on_messages_that_take_none_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -53,7 +53,7 @@ static void fds_on_messages_that_take_none_are_refused(void **state)
 	probe_verdict();
 }
 
-/* Behaviour 11: 2 where 1, none where 1 */
+/* Behaviour 11, S-14, S-16: 2 where 1, none where 1 */
 static void another_number_of_fds_is_refused(void **state)
 {
 	const struct server *server = *state;
@@ -82,7 +82,7 @@ static void another_number_of_fds_is_refused(void **state)
 	probe_verdict();
 }
 
-/* Behaviour 11, F-07: more than any message may carry */
+/* Behaviour 11, F-07, S-15: more than any message may carry */
 static void more_than_eight_fds_close_the_session(void **state)
 {
 	const unsigned int numbers[] = { 9, 16, 64, 253 };
@@ -111,7 +111,7 @@ static void more_than_eight_fds_close_the_session(void **state)
 	probe_verdict();
 }
 
-/* Behaviour 11: over all pieces of a message */
+/* Behaviour 11, S-15: over all pieces of a message */
 static void fds_that_come_with_the_payload_close_the_session(void **state)
 {
 	const struct server *server = *state;
@@ -174,7 +174,7 @@ static void a_hundred_thousand_messages_grow_nothing(void **state)
 	assert_true(client_footprint_same(server, &before));
 }
 
-/* Behaviour 14, F-20: a bounded buffer, then the end of the session */
+/* Behaviour 14, F-20, S-50: a bounded buffer, then the end of the session */
 static void a_peer_that_never_reads_is_cut_off(void **state)
 {
 	const struct server *server = *state;

@@ -34,7 +34,7 @@ static int send_bytewise(int sock, const struct fe_message *message,
 	return error;
 }
 
-/* Behaviour 10, F-08 */
+/* Behaviour 10, F-08, S-02 */
 static void each_message_may_come_byte_by_byte(void **state)
 {
 	const struct server *server = *state;
@@ -64,7 +64,7 @@ static void each_message_may_come_byte_by_byte(void **state)
 	probe_verdict();
 }
 
-/* Behaviour 10 */
+/* Behaviour 10, S-02 */
 static void many_messages_may_come_in_one_write(void **state)
 {
 	const struct server *server = *state;
@@ -86,7 +86,7 @@ static void many_messages_may_come_in_one_write(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 10: I/O on its own rings goes on; then F-08, the time-out */
+/* Behaviour 10, S-03: I/O on its own rings goes on; then F-08, the time-out */
 static void half_a_message_delays_nothing_but_itself(void **state)
 {
 	const struct server *server = *state;
@@ -103,7 +103,7 @@ static void half_a_message_delays_nothing_but_itself(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 }
 
-/* F-07, F-23: CLOSE without reading what is announced */
+/* F-07, F-23, S-04: CLOSE without reading what is announced */
 static void a_payload_beyond_all_bounds_is_not_read(void **state)
 {
 	const uint32_t sizes[] = { 0xffffffff, 0x80000000, 65536, 4097 };
@@ -137,7 +137,7 @@ static bool has_free_size(uint32_t request)
 	       request == FE_SET_CONFIG;
 }
 
-/* F-23: size 0, 1 to full - 1 */
+/* F-23, S-05: size 0, 1 to full - 1 */
 static void a_payload_too_short_is_refused(void **state)
 {
 	const struct server *server = *state;
@@ -164,7 +164,7 @@ static void a_payload_too_short_is_refused(void **state)
 	probe_verdict();
 }
 
-/* F-23: size full + 1, and any size where there is none */
+/* F-23, S-05: size full + 1, and any size where there is none */
 static void a_payload_too_long_is_refused(void **state)
 {
 	const uint32_t surplus[] = { 1, 8, 300 };
@@ -194,7 +194,7 @@ static void a_payload_too_long_is_refused(void **state)
 	probe_verdict();
 }
 
-/* VU Header: version, the reply bit, and bits that have no meaning */
+/* S-06: VU Header: version, the reply bit, and bits that have no meaning */
 static void flags_that_are_no_requests_close_the_session(void **state)
 {
 	const uint32_t flags[] = { 0,	 2,    3,    1 | 4, 1 | 4 | 8,
@@ -219,7 +219,7 @@ static void flags_that_are_no_requests_close_the_session(void **state)
 	probe_verdict();
 }
 
-/* F-22: each number, known ones without their feature, random ones */
+/* F-22, S-07: each number, known ones without their feature, random ones */
 static void unknown_requests_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -247,7 +247,10 @@ static void unknown_requests_are_refused(void **state)
 	probe_verdict();
 }
 
-/* VU: a message comes only when its protocol feature was negotiated */
+/*
+ * S-09, S-47: VU: a message comes only when its protocol feature was
+ * negotiated
+ */
 static void messages_without_their_feature_are_refused(void **state)
 {
 	const struct {
@@ -284,7 +287,7 @@ static void messages_without_their_feature_are_refused(void **state)
 	probe_verdict();
 }
 
-/* VIRTIO 2.2.2 */
+/* S-10: VIRTIO 2.2.2 */
 static void features_that_were_not_offered_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -312,7 +315,7 @@ static void features_that_were_not_offered_are_refused(void **state)
 	probe_verdict();
 }
 
-/* F-18: only LOG_ALL may change under a running ring */
+/* F-18, S-11: only LOG_ALL may change under a running ring */
 static void features_do_not_change_under_running_rings(void **state)
 {
 	const struct server *server = *state;
@@ -332,7 +335,7 @@ static void features_do_not_change_under_running_rings(void **state)
 	client_close(&client);
 }
 
-/* VU SET_OWNER: twice, and not at all; VU RESET_OWNER: ignored */
+/* S-08, S-12: VU SET_OWNER: twice, and not at all; VU RESET_OWNER: ignored */
 static void ownership_is_taken_lightly(void **state)
 {
 	const struct server *server = *state;
@@ -363,7 +366,7 @@ static void ownership_is_taken_lightly(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 }
 
-/* Behaviour 15: exactly one reply, also from those that reply anyway */
+/* Behaviour 15, S-13: exactly one reply, also from those that reply anyway */
 static void a_reply_comes_exactly_once(void **state)
 {
 	const struct server *server = *state;

@@ -249,7 +249,7 @@ static void waits_for_requests(struct fe_message *message)
 	client_close(&client);
 }
 
-/* Behaviour 33, D-07, D-08, D-17: the old mapping outlives them */
+/* Behaviour 33, D-07, D-08, D-17, S-30: the old mapping outlives them */
 static void messages_wait_for_requests_under_way(void **state)
 {
 	struct fe_message message;
@@ -401,7 +401,7 @@ static void a_config_change_is_told_once(void **state)
 	close(second);
 }
 
-/* 2a: a peer that closes the channel, or answers nonsense on it */
+/* S-49: a peer that closes the channel, or answers nonsense on it */
 static void a_bad_channel_is_dropped_and_the_disk_goes_on(void **state)
 {
 	struct fe_message message;

@@ -300,7 +300,7 @@ static void data_that_never_comes_is_not_written(void **state)
 	client_close(&client);
 }
 
-/* 2a: POSTCOPY_LISTEN before ADVISE, POSTCOPY twice, END without start */
+/* S-47: POSTCOPY_LISTEN before ADVISE, POSTCOPY twice, END without start */
 static void postcopy_out_of_order_is_refused(void **state)
 {
 	const uint32_t first[] = { FE_POSTCOPY_LISTEN, FE_POSTCOPY_END };
@@ -336,7 +336,7 @@ static void postcopy_out_of_order_is_refused(void **state)
 	probe_verdict();
 }
 
-/* 2a: a message before its feature is negotiated */
+/* S-09: a message before its feature is negotiated */
 static void postcopy_needs_its_protocol_feature(void **state)
 {
 	const uint32_t requests[] = { FE_POSTCOPY_ADVISE, FE_POSTCOPY_LISTEN,

@@ -63,7 +63,7 @@ static void expect_region(const struct server *server, const char *what,
 		     expected);
 }
 
-/* F-11, F-25: refused before anything is mapped */
+/* F-11, F-25, S-23, S-26: refused before anything is mapped */
 static void impossible_regions_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -98,7 +98,7 @@ static void impossible_regions_are_refused(void **state)
 	probe_verdict();
 }
 
-/* 2a: a user address that wraps */
+/* S-23: a user address that wraps */
 static void a_user_address_that_wraps_is_refused(void **state)
 {
 	const struct server *server = *state;
@@ -110,7 +110,7 @@ static void a_user_address_that_wraps_is_refused(void **state)
 	probe_verdict();
 }
 
-/* 2a: QEMU sends odd sizes around the VGA hole; offsets inside a page */
+/* S-23: QEMU sends odd sizes around the VGA hole; offsets inside a page */
 static void odd_regions_are_mapped(void **state)
 {
 	const struct server *server = *state;
@@ -128,7 +128,7 @@ static void odd_regions_are_mapped(void **state)
 	probe_verdict();
 }
 
-/* 2a: a region that cannot be read and written through its fd */
+/* S-27: a region that cannot be read and written through its fd */
 static void fds_that_cannot_be_mapped_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -156,7 +156,7 @@ static void fds_that_cannot_be_mapped_are_refused(void **state)
 	probe_verdict();
 }
 
-/* 2a: overlap in guest or in user addresses, and the same region twice */
+/* S-24: overlap in guest or in user addresses, and the same region twice */
 static void overlapping_regions_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -191,7 +191,7 @@ static void overlapping_regions_are_refused(void **state)
 	probe_verdict();
 }
 
-/* 2a: the same file behind all regions, next to each other */
+/* S-25: the same file behind all regions, next to each other */
 static void regions_may_share_a_file_and_touch(void **state)
 {
 	const struct server *server = *state;
@@ -208,7 +208,7 @@ static void regions_may_share_a_file_and_touch(void **state)
 	assert_int_equal(probe(server, &message, fds, 8), 0);
 }
 
-/* F-21: how many there are, said wrongly */
+/* F-21, S-22: how many there are, said wrongly */
 static void wrong_region_counts_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -250,7 +250,7 @@ static void wrong_region_counts_are_refused(void **state)
 	probe_verdict();
 }
 
-/* VU mem slots: all 509 can be used, no more, and given back */
+/* S-29: VU mem slots: all 509 can be used, no more, and given back */
 static void all_memory_slots_can_be_used(void **state)
 {
 	const struct server *server = *state;
@@ -294,7 +294,7 @@ static void all_memory_slots_can_be_used(void **state)
 	assert_true(client_footprint_same(server, &before));
 }
 
-/* 2a: REM_MEM_REG of what is not there */
+/* S-29: REM_MEM_REG of what is not there */
 static void removing_an_unknown_region_is_refused(void **state)
 {
 	const struct server *server = *state;

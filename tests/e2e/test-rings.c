@@ -406,7 +406,7 @@ static void the_used_ring_and_the_flags_may_be_scribbled_on(void **state)
 	assert_int_equal(client_fresh_io(*state), 0);
 }
 
-/* 2b: data = the ring, the status byte, the descriptor: memory-safe */
+/* S-34: data = the ring, the status byte, the descriptor: memory-safe */
 static void data_may_lie_over_the_ring_itself(void **state)
 {
 	struct ring ring;

@@ -56,7 +56,7 @@ static uint32_t nr_queues_of(const struct server *server)
 	return nr;
 }
 
-/* F-04, behaviour 34: cut to 16 bits or to 8 they would be queue 0 */
+/* F-04, behaviour 34, S-31: cut to 16 bits or to 8 they would be queue 0 */
 static void wild_indices_are_refused(void **state)
 {
 	const uint32_t requests[] = { FE_SET_VRING_NUM, FE_SET_VRING_BASE,
@@ -83,7 +83,10 @@ static void wild_indices_are_refused(void **state)
 	probe_verdict();
 }
 
-/* F-04: kick, call and error fds have 8 bits of index and one flag */
+/*
+ * F-04, S-17, S-31: kick, call and error fds have 8 bits of index and one
+ * flag
+ */
 static void wild_indices_of_fds_are_refused(void **state)
 {
 	const uint32_t requests[] = { FE_SET_VRING_KICK, FE_SET_VRING_CALL,
@@ -142,7 +145,7 @@ static void bit_8_and_the_fd_exclude_each_other(void **state)
 	probe_verdict();
 }
 
-/* VIRTIO 2.7: a power of two, and no more than the device can */
+/* S-32: VIRTIO 2.7: a power of two, and no more than the device can */
 static void wrong_ring_sizes_are_refused(void **state)
 {
 	const uint32_t sizes[] = { 0,	  3,	    1000,      1025,
@@ -182,6 +185,7 @@ static int io_with_ring_of(const struct server *server, uint32_t size)
 	return error;
 }
 
+/* S-32 */
 static void each_ring_size_works(void **state)
 {
 	const struct server *server = *state;
@@ -218,7 +222,7 @@ static void a_base_is_a_16_bit_index(void **state)
 	probe_verdict();
 }
 
-/* Two places with their wrap counters; size decides when it is known. */
+/* S-36: Two places with their wrap counters; size decides when it is known. */
 static void a_packed_base_is_two_places_in_the_ring(void **state)
 {
 	const struct client_options options = { .packed = true };
@@ -264,7 +268,7 @@ static void enable_is_0_or_1(void **state)
 	probe_verdict();
 }
 
-/* VU Ring states: ENABLE exists only with bit 30 */
+/* S-38: VU Ring states: ENABLE exists only with bit 30 */
 static void enable_without_protocol_features_is_refused(void **state)
 {
 	const struct server *server = *state;
@@ -281,7 +285,7 @@ static void enable_without_protocol_features_is_refused(void **state)
 	assert_int_equal(client_fresh_io(server), 0);
 }
 
-/* G-07: size, place and position of a ring that runs */
+/* G-07, F-18, S-33: size, place and position of a ring that runs */
 static void a_running_ring_is_not_changed(void **state)
 {
 	const struct server *server = *state;
@@ -311,7 +315,7 @@ static void a_running_ring_is_not_changed(void **state)
 	probe_verdict();
 }
 
-/* VU vring address: LOG is the only flag */
+/* S-35: VU vring address: LOG is the only flag */
 static void unknown_address_flags_are_refused(void **state)
 {
 	const struct server *server = *state;
@@ -328,7 +332,7 @@ static void unknown_address_flags_are_refused(void **state)
 	probe_verdict();
 }
 
-/* VU platforms: what is no event source is refused */
+/* S-18: VU platforms: what is no event source is refused */
 static void fds_that_signal_nothing_are_refused(void **state)
 {
 	const uint32_t requests[] = { FE_SET_VRING_KICK, FE_SET_VRING_CALL,
@@ -387,7 +391,7 @@ static void use_odd_fd(const struct server *server, size_t which, int fd)
 	client_close(&client);
 }
 
-/* VU platforms: accepted or not, they never block and never spin */
+/* S-18: VU platforms: accepted or not, they never block and never spin */
 static void odd_fds_neither_block_nor_spin(void **state)
 {
 	const struct server *server = *state;
@@ -421,7 +425,7 @@ static void odd_fds_neither_block_nor_spin(void **state)
 	probe_verdict();
 }
 
-/* VU platforms: SIGPIPE, or the end of the stream, again and again */
+/* S-18: VU platforms: SIGPIPE, or the end of the stream, again and again */
 static void fds_with_nobody_at_the_other_end_are_harmless(void **state)
 {
 	const struct server *server = *state;
@@ -444,7 +448,7 @@ static void fds_with_nobody_at_the_other_end_are_harmless(void **state)
 	probe_verdict();
 }
 
-/* Our own connection as kick, call and error fd */
+/* S-18: Our own connection as kick, call and error fd */
 static void a_session_as_its_own_kick_fd_is_harmless(void **state)
 {
 	const struct server *server = *state;

@@ -124,7 +124,10 @@ static void reap_all(struct client *client)
 	}
 }
 
-/* Behaviour 32, G-26: a kick before ENABLE is not lost, nor acted on */
+/*
+ * Behaviour 32, G-26, S-38, S-40: a kick before ENABLE is not lost, nor acted
+ * on
+ */
 static void a_ring_that_is_not_enabled_waits(void **state)
 {
 	const struct server *server = *state;
@@ -147,7 +150,7 @@ static void a_ring_that_is_not_enabled_waits(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 32: without bit 30 a ring begins enabled */
+/* Behaviour 32, S-39: without bit 30 a ring begins enabled */
 static void without_protocol_features_rings_begin_enabled(void **state)
 {
 	const struct server *server = *state;
@@ -177,7 +180,7 @@ static void what_waits_in_the_ring_is_served_at_its_start(void **state)
 	client_close(&client);
 }
 
-/* F-12: the back-end polls the ring, the driver polls the used ring */
+/* F-12, S-17: the back-end polls the ring, the driver polls the used ring */
 static void a_ring_without_kick_and_call_is_polled(void **state)
 {
 	const struct server *server = *state;
@@ -223,7 +226,7 @@ static void the_call_fd_is_signalled_once_when_it_arrives(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 13: an eventfd's flags are shared with the front-end's */
+/* Behaviour 13, S-19: an eventfd's flags are shared with the front-end's */
 static void signal_fds_become_non_blocking(void **state)
 {
 	const struct server *server = *state;
@@ -251,7 +254,7 @@ static void fill(int fd)
 	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
 }
 
-/* F-20: one that counts down by ones, and one that cannot take more */
+/* F-20, S-19: one that counts down by ones, and one that cannot take more */
 static void odd_eventfds_do_not_disturb_the_ring(void **state)
 {
 	const struct server *server = *state;
@@ -273,7 +276,10 @@ static void odd_eventfds_do_not_disturb_the_ring(void **state)
 	client_close(&client);
 }
 
-/* F-20: who fills his own kick counter, so that his kicks fail, is alone */
+/*
+ * F-20, S-19: who fills his own kick counter, so that his kicks fail, is
+ * alone
+ */
 static void a_full_kick_counter_hurts_that_ring_at_most(void **state)
 {
 	const struct server *server = *state;
@@ -303,7 +309,7 @@ static void a_full_kick_counter_hurts_that_ring_at_most(void **state)
 	client_close(&client);
 }
 
-/* 2a: ours is a duplicate */
+/* S-20: ours is a duplicate */
 static void our_closing_an_eventfd_changes_nothing(void **state)
 {
 	const struct server *server = *state;
@@ -325,7 +331,10 @@ static void our_closing_an_eventfd_changes_nothing(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 9, 2a: the new fd works, the old one is closed and forgotten */
+/*
+ * Behaviour 9, S-40, 2a: the new fd works, the old one is closed and
+ * forgotten
+ */
 static void a_kick_fd_is_replaced_under_a_running_ring(void **state)
 {
 	const struct server *server = *state;
@@ -350,7 +359,7 @@ static void a_kick_fd_is_replaced_under_a_running_ring(void **state)
 	client_close(&client);
 }
 
-/* 2a: kicks with nothing to do cost nothing once they are over */
+/* S-40: kicks with nothing to do cost nothing once they are over */
 static void a_storm_of_kicks_passes(void **state)
 {
 	const struct server *server = *state;
@@ -367,7 +376,7 @@ static void a_storm_of_kicks_passes(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 33: never started, twice, stopped */
+/* Behaviour 33, S-37: never started, twice, stopped */
 static void get_vring_base_always_answers(void **state)
 {
 	const struct server *server = *state;
@@ -386,7 +395,9 @@ static void get_vring_base_always_answers(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 33: all that was taken is done, then nothing moves any more */
+/*
+ * Behaviour 33, S-37: all that was taken is done, then nothing moves any more
+ */
 static void get_vring_base_drains_the_ring(void **state)
 {
 	const struct server *server = *state;
@@ -462,7 +473,7 @@ static void disabling_and_enabling_loses_nothing(void **state)
 	client_close(&client);
 }
 
-/* D-17: drained, all rings stopped, the same connection set up anew */
+/* D-17, S-48: drained, all rings stopped, the same connection set up anew */
 static void a_reset_device_is_set_up_anew(void **state)
 {
 	const struct server *server = *state;
@@ -506,7 +517,9 @@ static void a_reset_device_is_set_up_anew(void **state)
 	client_close(&client);
 }
 
-/* 2a: outside all regions, misaligned, one byte short: BROKEN, and repaired */
+/*
+ * S-34: outside all regions, misaligned, one byte short: BROKEN, and repaired
+ */
 static void a_ring_that_lies_wrong_is_broken_until_set_anew(void **state)
 {
 	const struct server *server = *state;

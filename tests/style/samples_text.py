@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""samples_text - the samples for format.py, symbols.py and docs.py"""
+"""samples_text - samples for format.py, symbols.py, docs.py, catalogue.py"""
 from samples import bad, c_file, function, good
 
 bad("format", "clang-format", "spaces for a tab", "lib/a.c:4",
@@ -115,3 +115,44 @@ bad("docs", "paths", "of no file", "no lib/gone.c",
     tree(more="see `lib/gone.c`"))
 good("docs", "paths", "of a file, a module, files, a folder",
      tree(more="`lib/wire.h` `lib/message` `lib/hand*.c` `lib/`"))
+
+
+def rows(text, comment="/* F-01: so it is */"):
+    test = c_file("tests/e2e/test-a.c", f"""
+{comment}
+static void it_holds(void **state)
+{{
+}}
+""")
+    return {**test, "tests/hostile/catalogue.txt": "# F\n" + text}
+
+
+ROW = "F-01  What is done,\n      and more\n      => CLOSE\n"
+SHOWN = ROW + "      e2e/a: it_holds\n"
+for rule in ("form", "ids", "row", "test", "comment", "unknown"):
+    good("catalogue", f"catalogue-{rule}", "a row with a test, an open one",
+         rows(SHOWN + "F-02  Done\n      => NAK\n      open: no time\n"))
+bad("catalogue", "catalogue-form", "no reaction", "F-01 tells no reaction",
+    rows("F-01  Done\n      e2e/a: it_holds\n"))
+bad("catalogue", "catalogue-form", "no row", "no rows", rows(""))
+bad("catalogue", "catalogue-form", "prose between rows", ":6: neither a row",
+    rows(SHOWN + "and so on\n"))
+bad("catalogue", "catalogue-ids", "a gap", "F-03 comes after F-01",
+    rows(SHOWN + "F-03  Done\n      => NAK\n      open: no time\n"))
+bad("catalogue", "catalogue-ids", "twice the same", "F-01 comes after F-01",
+    rows(SHOWN + SHOWN))
+bad("catalogue", "catalogue-row", "neither test nor reason",
+    "F-01 has no test, and no reason", rows(ROW))
+bad("catalogue", "catalogue-test", "one that is gone",
+    "no test it_held in e2e/a", rows(ROW + "      e2e/a: it_holds,\n"
+                                     "          it_held\n"))
+bad("catalogue", "catalogue-test", "a program that is not there",
+    "no test it_holds in unit/a", rows(ROW + "      unit/a: it_holds\n"))
+bad("catalogue", "catalogue-comment", "of another row",
+    "comment of it_holds in e2e/a does not name it",
+    rows(SHOWN, "/* G-01 */"))
+bad("catalogue", "catalogue-comment", "above another function",
+    "comment of it_holds in e2e/a does not name it",
+    rows(SHOWN, "/* F-01 */\nstatic int a;\n"))
+bad("catalogue", "catalogue-unknown", "of no row", "it_holds() names F-07",
+    rows(SHOWN, "/* F-01, F-07 */"))

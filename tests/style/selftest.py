@@ -20,7 +20,7 @@ import samples_text  # adds to samples.CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = ("includes", "hazards", "sizes", "format", "symbols",
-            "docs")
+            "docs", "catalogue")
 
 
 def style_file(name):
