@@ -11,27 +11,21 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/client.h"
+#include "tests/e2e/sanitizer.h"
 #include "tests/frontend/clock.h"
 
 /*
  * A sanitizer's allocator keeps what was freed, on purpose, or maps notes of
  * its own about memory; that of addresses finds leaks by itself, at the end.
  */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WITH_SANITIZER
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER
-#endif
-
 #define FOOTPRINT_MSEC 3000
 #ifdef WITH_SANITIZER
 #define FOOTPRINT_MAPS	1000
+#define FRESH_MSEC	5000
 #define FOOTPRINT_BYTES (1 << 30)
 #else
 #define FOOTPRINT_MAPS	4
+#define FRESH_MSEC	1000
 #define FOOTPRINT_BYTES (4 << 20)
 #endif
 
@@ -267,7 +261,7 @@ int client_load(struct client *client, unsigned int queue, unsigned int nr)
 
 int client_fresh_io(const struct server *server)
 {
-	uint64_t deadline = fe_deadline(1000);
+	uint64_t deadline = fe_deadline(FRESH_MSEC);
 	struct client client;
 	int error = client_connect(&client, server, NULL);
 

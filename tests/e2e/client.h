@@ -91,7 +91,8 @@ bool client_filled(const void *data, size_t bytes, uint64_t seed);
 int client_load(struct client *client, unsigned int queue, unsigned int nr);
 
 /*
- * A fresh client negotiates and does one I/O on queue 0, all within a second.
+ * A fresh client negotiates and does one I/O on queue 0, all within a second
+ * (within five where a sanitizer is compiled in).
  */
 int client_fresh_io(const struct server *server);
 
