@@ -73,6 +73,8 @@ static int make_directory(struct server *server,
 	else
 		snprintf(server->socket, sizeof(server->socket), "%s/socket",
 			 server->dir);
+	if (options->no_image)
+		return 0;
 	if (options->image)
 		return link(options->image, server->image) < 0 ? -errno : 0;
 	return make_image(server->image, options->image_bytes ?
@@ -156,7 +158,8 @@ static void exec_program(const struct server *server,
 		add_argument(&arguments, word);
 	for (const char *const *option = options->options; *option; option++)
 		add_argument(&arguments, *option);
-	add_argument(&arguments, server->image);
+	if (!options->no_image)
+		add_argument(&arguments, server->image);
 	execv(arguments.argv[0], (char *const *)arguments.argv);
 	_exit(127);
 }

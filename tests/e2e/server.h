@@ -25,6 +25,7 @@
 struct server_options {
 	uint64_t image_bytes;	       /* 0: SERVER_IMAGE_BYTES */
 	const char *image;	       /* that of another server, by a link */
+	bool no_image;		       /* nor a name of one for the program */
 	const char *socket;	       /* NULL: a path in the directory */
 	bool pass_listening;	       /* --fd= with a listening socket */
 	bool pass_connected;	       /* --fd= with one end of a pair */
