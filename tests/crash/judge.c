@@ -52,6 +52,7 @@ struct judge {
 	struct list_node under_way;
 	struct list_node not_durable; /* writes that ended */
 	bool is_quiet;
+	uint64_t nr_gone;
 	uint64_t counts[JUDGE_NR_VIOLATIONS];
 };
 
@@ -94,6 +95,11 @@ uint64_t judge_count_all(const struct judge *judge)
 	for (unsigned int i = 0; i < JUDGE_NR_VIOLATIONS; i++)
 		sum += judge->counts[i];
 	return sum;
+}
+
+uint64_t judge_count_gone(const struct judge *judge)
+{
+	return judge->nr_gone;
 }
 
 void judge_be_quiet(struct judge *judge)
@@ -334,21 +340,27 @@ static bool may_be_seen(const struct version *version, const struct view *view)
 	}
 }
 
-static bool is_allowed(const struct sector *sector, const struct view *view,
-		       enum stamp_kind kind, const struct stamp *stamp)
+static bool is_it(const struct version *version, enum stamp_kind kind,
+		  const struct stamp *stamp)
 {
-	for (unsigned int i = 0; i < sector->nr; i++) {
-		const struct version *version = &sector->versions[i];
-		bool is_it =
-			kind == STAMP_ZEROES ?
-				version->is_zeroes :
-				!version->is_zeroes &&
-					version->sequence == stamp->sequence;
+	if (kind == STAMP_ZEROES)
+		return version->is_zeroes;
+	return !version->is_zeroes && version->sequence == stamp->sequence;
+}
 
-		if (is_it && may_be_seen(version, view))
-			return true;
+/* The last version of this content that may be seen, or NULL. */
+static const struct version *find_version(const struct sector *sector,
+					  const struct view *view,
+					  enum stamp_kind kind,
+					  const struct stamp *stamp)
+{
+	for (unsigned int i = sector->nr; i-- > 0;) {
+		const struct version *version = &sector->versions[i];
+
+		if (is_it(version, kind, stamp) && may_be_seen(version, view))
+			return version;
 	}
-	return false;
+	return NULL;
 }
 
 static enum judge_violation name_it(const struct judge *judge, uint64_t number,
@@ -397,27 +409,35 @@ static void accuse_sector(struct judge *judge, uint64_t number,
 	fprintf(stderr, "\n");
 }
 
+/* What a sector holds is allowed: remember that it was there. */
+static void note_sight(struct judge *judge, struct sector *sector,
+		       const struct view *view, const struct version *version)
+{
+	sector->seen = MAX(sector->seen, version->sequence);
+	if (view->sight == FROM_MEDIUM && version->replaced != NEVER)
+		judge->nr_gone++;
+}
+
 /* Returns true if what the sector holds is allowed. */
 static bool check_sector(struct judge *judge, uint64_t number,
 			 const struct view *view, const void *data)
 {
 	struct sector *sector = &judge->sectors[number];
-	struct stamp stamp = { 0 };
+	const struct version *version = NULL;
+	struct stamp stamp = { .sector = number };
 	enum stamp_kind kind = stamp_read(data, &stamp);
-	enum judge_violation violation;
+	bool is_spent = kind == STAMP_WHOLE && stamp.is_spent;
 
-	if (kind == STAMP_WHOLE && stamp.is_spent) {
-		violation = JUDGE_SPENT;
-	} else if (kind != STAMP_BROKEN &&
-		   (kind == STAMP_ZEROES || stamp.sector == number) &&
-		   is_allowed(sector, view, kind, &stamp)) {
-		if (kind == STAMP_WHOLE && stamp.sequence > sector->seen)
-			sector->seen = stamp.sequence;
+	if (kind != STAMP_BROKEN && !is_spent && stamp.sector == number)
+		version = find_version(sector, view, kind, &stamp);
+	if (version) {
+		note_sight(judge, sector, view, version);
 		return true;
-	} else {
-		violation = name_it(judge, number, kind, &stamp);
 	}
-	accuse_sector(judge, number, violation, kind, &stamp);
+	accuse_sector(judge, number,
+		      is_spent ? JUDGE_SPENT :
+				 name_it(judge, number, kind, &stamp),
+		      kind, &stamp);
 	return false;
 }
 

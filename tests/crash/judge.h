@@ -95,6 +95,12 @@ void judge_check_idle(struct judge *judge);
 
 uint64_t judge_count(const struct judge *judge, enum judge_violation kind);
 uint64_t judge_count_all(const struct judge *judge);
+
+/*
+ * Sectors found on a medium without the last write that had ended there, as
+ * they may be: it was not durable.
+ */
+uint64_t judge_count_gone(const struct judge *judge);
 const char *judge_violation_name(enum judge_violation kind);
 
 /* Violations are expected: none is printed. */

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base.h"
@@ -53,25 +54,10 @@ static uint64_t features_of(const struct load *load)
 
 	if (load->options.is_packed)
 		features |= FE_FEATURE_PACKED;
-	if (load->options.cache == JUDGE_WRITE_THROUGH)
+	if (load->options.refuses_flush)
 		features &= ~(FE_BIT(VIRTIO_BLK_F_FLUSH) |
 			      FE_BIT(VIRTIO_BLK_F_CONFIG_WCE));
 	return features;
-}
-
-static int negotiate(struct load *load)
-{
-	struct fe_session *session = &load->client.session;
-	int error;
-
-	fe_session_deinit(session);
-	error = fe_session_connect(session, load->server->socket);
-	if (!error)
-		error = fe_session_negotiate(session, features_of(load),
-					     FE_USUAL_PROTOCOL);
-	if (!error && !(session->protocol & FE_PROTOCOL_INFLIGHT))
-		error = -EOPNOTSUPP;
-	return error;
 }
 
 static void name_slots(struct load *load)
@@ -106,36 +92,61 @@ static int prepare(struct load *load)
 	return 0;
 }
 
-static int start_queues(struct load *load, unsigned int nr_queues)
+int load_negotiate(struct load *load)
 {
-	struct client *client = &load->client;
-	int error = 0;
+	struct fe_session *session = &load->client.session;
+	int error;
 
-	for (unsigned int q = 0; q < nr_queues && !error; q++)
-		error = fe_session_start_vring(
-			&client->session, &client->vrings[q], q,
-			load->options.is_packed ? NO_BASE_PACKED : 0);
+	fe_session_deinit(session);
+	error = fe_session_connect(session, load->server->socket);
+	if (!error)
+		error = fe_session_negotiate(session, features_of(load),
+					     FE_USUAL_PROTOCOL);
+	if (!error && !(session->protocol & FE_PROTOCOL_INFLIGHT))
+		error = -EOPNOTSUPP;
+	if (!error && !load->is_prepared)
+		error = prepare(load);
+	if (!error)
+		error = fe_session_set_memory(session, &load->client.memory);
 	return error;
 }
 
-int load_connect(struct load *load, unsigned int nr_queues)
+int load_show_region(struct load *load)
 {
 	struct fe_session *session = &load->client.session;
-	int error = negotiate(load);
+	int error = 0;
 
-	if (!error && !load->is_prepared)
-		error = prepare(load);
-	if (!error && load->inflight.fd < 0)
+	if (load->inflight.fd < 0)
 		error = fe_session_get_inflight(
 			session, (uint16_t)load->options.nr_queues, QUEUE_SIZE,
 			&load->inflight);
 	if (!error)
 		error = fe_session_set_inflight(session, &load->inflight);
+	return error;
+}
+
+int load_start(struct load *load, unsigned int nr_queues)
+{
+	uint32_t base = load->options.is_packed ? NO_BASE_PACKED : 0;
+	struct client *client = &load->client;
+	int error = 0;
+
+	if (!nr_queues)
+		nr_queues = load->options.nr_queues;
+	for (unsigned int q = 0; q < nr_queues && !error; q++)
+		error = fe_session_start_vring(&client->session,
+					       &client->vrings[q], q, base);
+	return error;
+}
+
+int load_connect(struct load *load, unsigned int nr_queues)
+{
+	int error = load_negotiate(load);
+
 	if (!error)
-		error = fe_session_set_memory(session, &load->client.memory);
+		error = load_show_region(load);
 	if (!error)
-		error = start_queues(load, nr_queues ? nr_queues :
-						       load->options.nr_queues);
+		error = load_start(load, nr_queues);
 	return error;
 }
 
@@ -143,7 +154,7 @@ int load_connect(struct load *load, unsigned int nr_queues)
 static uint32_t choose_type(struct load *load)
 {
 	unsigned int chance = load_random(load, 100);
-	bool may_flush = load->options.cache == JUDGE_VOLATILE;
+	bool may_flush = !load->options.refuses_flush;
 
 	if (chance < 60)
 		return VIRTIO_BLK_T_OUT;
@@ -297,6 +308,14 @@ int load_turn(struct load *load, bool goes_on, uint64_t *nr_ended)
 	return error;
 }
 
+static bool is_connected(const struct load *load)
+{
+	char byte;
+
+	return recv(load->client.session.sock, &byte, 1,
+		    MSG_PEEK | MSG_DONTWAIT) != 0;
+}
+
 /* One look; gives way to the server, and counts how long nothing came. */
 static int look(struct load *load, bool goes_on, uint64_t *deadline)
 {
@@ -305,21 +324,24 @@ static int look(struct load *load, bool goes_on, uint64_t *deadline)
 
 	if (error)
 		return error;
-	if (nr)
+	if (nr) {
 		*deadline = fe_deadline(STALL_MSEC);
-	else
-		sched_yield();
+		return 0;
+	}
+	if (!is_connected(load))
+		return -ECONNRESET;
+	sched_yield();
 	return fe_now_usec() > *deadline ? -ETIMEDOUT : 0;
 }
 
-int load_run(struct load *load, uint64_t nr_ended)
+int load_run(struct load *load, uint64_t nr_ended, bool goes_on)
 {
 	uint64_t deadline = fe_deadline(STALL_MSEC);
 	uint64_t end = load->nr_ended + nr_ended;
 	int error = 0;
 
 	while (load->nr_ended < end && !error)
-		error = look(load, true, &deadline);
+		error = look(load, goes_on, &deadline);
 	return error;
 }
 
@@ -364,7 +386,6 @@ int load_note_death(struct load *load)
 void load_reboot(struct load *load, const void *disk)
 {
 	judge_restart(load->judge, disk);
-	fe_inflight_deinit(&load->inflight);
 	for (unsigned int q = 0; q < load->options.nr_queues; q++) {
 		struct fe_blk *blk = &load->client.blks[q];
 
@@ -378,6 +399,11 @@ void load_reboot(struct load *load, const void *disk)
 	}
 	load->nr_under_way = 0;
 	load->nr_owed = 0;
+}
+
+void load_forget_region(struct load *load)
+{
+	fe_inflight_deinit(&load->inflight);
 }
 
 int load_read_image(const struct load *load, void *disk)

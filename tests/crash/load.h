@@ -32,7 +32,8 @@ struct load_options {
 	bool is_packed;
 	bool is_indirect; /* every other request */
 	bool forgets;	  /* the disk does: what it holds is not looked at */
-	enum judge_cache cache; /* write-through: FLUSH is not accepted */
+	enum judge_cache cache;
+	bool refuses_flush; /* which makes any server write through */
 	unsigned int seed;
 };
 
@@ -70,11 +71,14 @@ int load_open(struct load *load, const struct server *server,
 void load_close(struct load *load);
 
 /*
- * Connect to the server that runs now. The first time the in-flight region is
- * asked for, from then on it is shown again. Of the queues, the first
- * nr_queues are started; 0: all.
+ * Connect to the server that runs now: the following three. The first time,
+ * the in-flight region is asked for, from then on it is shown again. Of the
+ * queues the first nr_queues are started; 0: all.
  */
 int load_connect(struct load *load, unsigned int nr_queues);
+int load_negotiate(struct load *load);
+int load_show_region(struct load *load);
+int load_start(struct load *load, unsigned int nr_queues);
 
 /* Have as many requests under way as the options say. */
 int load_fill(struct load *load);
@@ -86,8 +90,11 @@ int load_fill(struct load *load);
  */
 int load_turn(struct load *load, bool goes_on, uint64_t *nr_ended);
 
-/* Until so many requests have ended; -ETIMEDOUT when nothing ends any more. */
-int load_run(struct load *load, uint64_t nr_ended);
+/*
+ * Until so many requests have ended. -ETIMEDOUT when nothing ends any more,
+ * -ECONNRESET when the server has gone.
+ */
+int load_run(struct load *load, uint64_t nr_ended, bool goes_on);
 
 /* Until no more than nr_owed of those from before the death are left. */
 int load_run_recovery(struct load *load, unsigned int nr_owed, bool goes_on);
@@ -103,9 +110,12 @@ int load_note_death(struct load *load);
 
 /*
  * The driver's machine starts anew, on a disk of this content: rings are
- * empty, buffers spent, the in-flight region is forgotten.
+ * empty, buffers spent, nothing is under way. The region stays what it was.
  */
 void load_reboot(struct load *load, const void *disk);
+
+/* The next server is asked for a new region. */
+void load_forget_region(struct load *load);
 
 /* What the image holds, LOAD_DISK_BYTES of it. */
 int load_read_image(const struct load *load, void *disk);

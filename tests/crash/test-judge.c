@@ -382,8 +382,10 @@ static void power_takes_what_was_not_flushed_sector_by_sector(void **state)
 	expect_medium(&world, 0);
 	put(&world, first, 1, 1);
 	expect_medium(&world, 0);
+	assert_int_equal(judge_count_gone(world.judge), 1);
 	put(&world, first, 0, 3);
 	expect_medium(&world, 0);
+	assert_int_equal(judge_count_gone(world.judge), 4);
 	expect_disk(&world, 3);
 	put(&world, second, 0, 3);
 	expect_disk(&world, 0);

@@ -121,7 +121,7 @@ static void kill_under_load(struct world *world)
 		look_at_image(world);
 	}
 	assert_int_equal(load_fill(load), 0);
-	assert_int_equal(load_run(load, load_random(load, MOST_LOAD)), 0);
+	assert_int_equal(load_run(load, load_random(load, MOST_LOAD), true), 0);
 	kill_it(world);
 }
 

@@ -227,6 +227,12 @@ int server_start(struct server *server, const struct server_options *options)
 	return run_program(server, options, inherited);
 }
 
+int server_start_again(struct server *server,
+		       const struct server_options *options)
+{
+	return run_program(server, options ? options : &usual, -1);
+}
+
 int server_kill_and_restart(struct server *server,
 			    const struct server_options *options)
 {
@@ -236,7 +242,7 @@ int server_kill_and_restart(struct server *server,
 	status = server_wait(server, SERVER_STOP_MSEC);
 	if (status != 128 + SIGKILL)
 		return status < 0 ? status : -ECHILD;
-	return run_program(server, options ? options : &usual, -1);
+	return server_start_again(server, options);
 }
 
 static int exit_code(int status)
@@ -284,7 +290,7 @@ static void print_log(const struct server *server)
 		fclose(file);
 }
 
-int server_stop(struct server *server)
+int server_end(struct server *server)
 {
 	int ret = -ECHILD;
 
@@ -298,6 +304,13 @@ int server_stop(struct server *server)
 	}
 	if (ret)
 		print_log(server);
+	return ret;
+}
+
+int server_stop(struct server *server)
+{
+	int ret = server_end(server);
+
 	server_clean_up(server);
 	return ret;
 }

@@ -64,13 +64,21 @@ int server_start(struct server *server, const struct server_options *options);
 int server_kill_and_restart(struct server *server,
 			    const struct server_options *options);
 
+/*
+ * Start the program again on the same image and socket, after it has ended
+ * and was waited for.
+ */
+int server_start_again(struct server *server,
+		       const struct server_options *options);
+
 /* Wait for the end of the process. Returns its exit status, 128 + signal. */
 int server_wait(struct server *server, int timeout_msec);
 
 /*
- * Ask it to end with SIGTERM, wait, and remove the directory. Returns the
- * exit status as above, or -ETIMEDOUT: it was killed then.
+ * Ask it to end with SIGTERM, and wait. Returns the exit status as above, or
+ * -ETIMEDOUT: it was killed then. stop: and remove the directory.
  */
+int server_end(struct server *server);
 int server_stop(struct server *server);
 
 /* Remove the directory of a server that has ended. */
