@@ -251,7 +251,7 @@ static void run(struct scene *scene, enum how how)
 	add_chain(scene, how);
 	if (scene->world.is_packed)
 		poll_next(scene);
-	world_start(&scene->world);
+	assert_true(world_start(&scene->world));
 	watch_begin(&scene->watch);
 	goes_on = world_turn(&scene->world);
 	watch_end(&scene->watch);
@@ -387,7 +387,7 @@ static void run_used(bool is_packed)
 	unsigned int nr_writes = 0;
 
 	scene->watch.was_read = NULL;
-	world_start(&scene->world);
+	assert_true(world_start(&scene->world));
 	watch_begin(&scene->watch);
 	for (unsigned int i = 0; i < 2 * WORLD_RING_SIZE; i++) {
 		add_read(scene);
@@ -419,7 +419,7 @@ static void run_record(bool is_packed)
 	unsigned int nr_writes = 0;
 
 	watch_add(&watch, region, 4096);
-	world_start(&scene->world);
+	assert_true(world_start(&scene->world));
 	watch_begin(&watch);
 	for (unsigned int i = 0; i < 2 * WORLD_RING_SIZE; i++) {
 		add_read(scene);
@@ -454,7 +454,7 @@ static void a_head_whose_flags_change_is_refused(void **state)
 	(void)state;
 	add_read(scene);
 	poll_words(scene);
-	world_start(&scene->world);
+	assert_true(world_start(&scene->world));
 	watch_begin(&scene->watch);
 	assert_false(world_turn(&scene->world));
 	watch_end(&scene->watch);

@@ -11,8 +11,10 @@
 #include "common/fd.h"
 #include "tests/race/world.h"
 
-#define PAGE_BYTES 4096
-#define DISK_BYTES (WORLD_SECTORS * 512)
+#define PAGE_BYTES    4096
+#define DISK_BYTES    (WORLD_SECTORS * 512)
+#define MARGIN_BYTES  65536 /* of pattern */
+#define ALLOWED_BYTES (WORLD_CONTROL_BYTES + WORLD_DATA_BYTES)
 
 void *__real_mmap64(void *start, size_t bytes, int protection, int flags,
 		    int fd, off_t offset);
@@ -43,20 +45,19 @@ void *__wrap_mmap64(void *start, size_t bytes, int protection, int flags,
 static bool is_allowed(const struct world *world,
 		       const struct blk_request *request)
 {
-	uint64_t first = request->offset_bytes / 512;
-	uint64_t end = (request->offset_bytes + request->bytes) / 512;
+	const uint8_t *memory = world_host(world);
 
 	for (unsigned int i = 0; i < request->nr_iov; i++) {
 		const struct iovec *iov = &request->iov[i];
 		uint64_t offset =
-			(uint64_t)((uint8_t *)iov->iov_base - world->data_host);
+			(uint64_t)((const uint8_t *)iov->iov_base - memory);
 
-		if (offset > WORLD_DATA_BYTES ||
-		    iov->iov_len > WORLD_DATA_BYTES - offset)
+		if (offset > ALLOWED_BYTES ||
+		    iov->iov_len > ALLOWED_BYTES - offset)
 			return false;
 	}
-	return request->op == BLK_FLUSH ||
-	       (first >= WORLD_FIRST_SECTOR && end <= WORLD_END_SECTOR);
+	return request->offset_bytes <= DISK_BYTES &&
+	       request->bytes <= DISK_BYTES - request->offset_bytes;
 }
 
 static void move_data(struct world *world, const struct blk_request *request)
@@ -111,10 +112,12 @@ static void init_disk(struct world *world)
 		.can_write_zeroes = true,
 	};
 	world->context.driver = &world->driver;
-	world->storage = mmap(NULL, DISK_BYTES, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	world->storage =
+		mmap(NULL, DISK_BYTES + 2 * MARGIN_BYTES,
+		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(world->storage, MAP_FAILED);
-	memset(world->storage, WORLD_PATTERN, DISK_BYTES);
+	memset(world->storage, WORLD_PATTERN, DISK_BYTES + 2 * MARGIN_BYTES);
+	world->storage += MARGIN_BYTES;
 	assert_int_equal(
 		virtio_blk_create(&options, &world->driver, &world->blk), 0);
 	virtio_blk_features_set(world->blk, virtio_blk_features(world->blk));
@@ -159,14 +162,14 @@ void world_init(struct world *world, bool is_packed)
 	else
 		ring_init(ring, WORLD_RING_SIZE);
 	ring->queue.keep_bad_chains = true;
-	world->data = RING_GUEST_BASE + WORLD_CONTROL_BYTES + PAGE_BYTES;
-	world->data_host = ring_host(ring, world->data);
+	world->data = RING_GUEST_BASE + WORLD_CONTROL_BYTES;
 	memset(world_guest(world) + WORLD_CONTROL_BYTES, WORLD_PATTERN,
-	       WORLD_DATA_BYTES + 2 * PAGE_BYTES);
+	       WORLD_DATA_BYTES + MARGIN_BYTES);
 	init_disk(world);
 	init_inflight(world);
 	assert_guarded(world_host(world), RING_MEMORY_BYTES);
-	assert_guarded(world->storage, DISK_BYTES);
+	assert_guarded(world->storage - MARGIN_BYTES,
+		       DISK_BYTES + 2 * MARGIN_BYTES);
 	assert_guarded(world->inflight.range.address, PAGE_BYTES);
 }
 
@@ -179,7 +182,7 @@ void world_deinit(struct world *world)
 	ring_deinit(&world->memory.ring);
 	rh_inflight_drop(&world->inflight);
 	virtio_blk_destroy(world->blk);
-	munmap(world->storage, DISK_BYTES);
+	munmap(world->storage - MARGIN_BYTES, DISK_BYTES + 2 * MARGIN_BYTES);
 }
 
 static void note_progress(void *opaque)
@@ -187,15 +190,18 @@ static void note_progress(void *opaque)
 	(void)opaque;
 }
 
-void world_start(struct world *world)
+bool world_start(struct world *world)
 {
 	struct ring_memory *ring = &world->memory.ring;
 
-	ring_start(ring, world->features);
+	if (rh_queue_start(&ring->queue, ring->map, world->features))
+		return false;
+	ring->queue.state = RH_QUEUE_RUNNING;
 	assert_int_equal(blk_queue_create(world->blk, &ring->queue,
 					  &world->context, note_progress, NULL,
 					  &world->queue),
 			 0);
+	return true;
 }
 
 void world_stop(struct world *world)
@@ -224,14 +230,9 @@ static bool is_pattern(const uint8_t *bytes, size_t nr)
 
 bool world_is_intact(const struct world *world)
 {
-	const uint8_t *control_end = world_guest(world) + WORLD_CONTROL_BYTES;
-	const uint8_t *data_end = control_end + PAGE_BYTES + WORLD_DATA_BYTES;
-
-	return is_pattern(control_end, PAGE_BYTES) &&
-	       is_pattern(data_end, PAGE_BYTES) &&
-	       is_pattern(world->storage, WORLD_FIRST_SECTOR * 512) &&
-	       is_pattern(world->storage + WORLD_END_SECTOR * 512,
-			  (WORLD_SECTORS - WORLD_END_SECTOR) * 512);
+	return is_pattern(world_guest(world) + ALLOWED_BYTES, MARGIN_BYTES) &&
+	       is_pattern(world->storage - MARGIN_BYTES, MARGIN_BYTES) &&
+	       is_pattern(world->storage + DISK_BYTES, MARGIN_BYTES);
 }
 
 uint8_t *world_host(const struct world *world)

@@ -8,8 +8,8 @@
  * well as ours, lies between pages that nobody may touch, and so does the
  * disk: programs link with --wrap=mmap64.
  *
- *	guest memory	rings, the world's control bytes | a page of pattern |
- *			data | a page of pattern
+ *	guest memory	rings and all that is not data | data | pattern
+ *	disk		pattern | sectors | pattern
  *
  * What fails in here fails the test that called it.
  */
@@ -25,8 +25,6 @@
 #define WORLD_CONTROL_BYTES 32768 /* rings and all that is not data */
 #define WORLD_DATA_BYTES    (80 * 4096)
 #define WORLD_SECTORS	    512
-#define WORLD_FIRST_SECTOR  64 /* those that a test allows */
-#define WORLD_END_SECTOR    256
 #define WORLD_PATTERN	    0x5a
 
 struct world {
@@ -35,14 +33,13 @@ struct world {
 	bool is_packed;
 	uint64_t features;
 	uint64_t data; /* WORLD_DATA_BYTES of guest memory */
-	uint8_t *data_host;
 
 	struct driver_ops ops;
 	struct driver driver;
 	struct driver_context context;
 	struct virtio_blk *blk;
-	struct blk_queue *queue; /* NULL: stopped */
-	uint8_t *storage;
+	struct blk_queue *queue;   /* NULL: stopped */
+	uint8_t *storage;	   /* its sectors */
 	unsigned long nr_requests; /* that the driver was given */
 	unsigned long nr_outside;  /* of them, in forbidden places: none */
 };
@@ -53,8 +50,11 @@ void world_init(struct world *world, bool is_packed);
 /* Also asserts that no pattern was written to, in memory and on the disk. */
 void world_deinit(struct world *world);
 
-/* Start from where the queue was stopped, from the beginning if never. */
-void world_start(struct world *world);
+/*
+ * Start from where the queue was stopped, from the beginning if never. False
+ * if it cannot be: its in-flight record was spoilt.
+ */
+bool world_start(struct world *world);
 void world_stop(struct world *world);
 
 /* What a worker does in one: take, publish. False: the queue is broken. */
