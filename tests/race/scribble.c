@@ -56,11 +56,6 @@ static void store64(uint8_t *at, uint64_t value)
 	__atomic_store_n((uint64_t *)at, htole64(value), __ATOMIC_RELAXED);
 }
 
-static unsigned int nr_chains(const struct scribble *scribble)
-{
-	return scribble->size / SCRIBBLE_DESCS;
-}
-
 static uint64_t header_of(const struct scribble *scribble, unsigned int i)
 {
 	return scribble->base + SCRIBBLE_HEADERS + (uint64_t)i * HEADER_BYTES;
@@ -95,7 +90,7 @@ static uint64_t odd_address(const struct scribble *scribble, uint64_t *state)
 	case 3:
 		return scribble->base; /* where the rings are */
 	case 4:
-		return table_of(scribble, below(state, nr_chains(scribble)));
+		return table_of(scribble, below(state, scribble->nr_chains));
 	default:
 		return scribble->base + SEGMENTS;
 	}
@@ -104,7 +99,7 @@ static uint64_t odd_address(const struct scribble *scribble, uint64_t *state)
 static uint64_t address_for(const struct scribble *scribble, unsigned int role,
 			    uint64_t *state)
 {
-	unsigned int i = below(state, nr_chains(scribble));
+	unsigned int i = below(state, scribble->nr_chains);
 
 	if (one_in(state, 8))
 		return odd_address(scribble, state);
@@ -175,7 +170,7 @@ static uint64_t any_sector(uint64_t *state)
 
 static void scribble_header(const struct scribble *scribble, uint64_t *state)
 {
-	unsigned int i = below(state, nr_chains(scribble));
+	unsigned int i = below(state, scribble->nr_chains);
 	uint8_t *header = at(scribble, header_of(scribble, i));
 
 	if (one_in(state, 2))
@@ -259,7 +254,7 @@ static void scribble_reference(const struct scribble *scribble, uint64_t *state)
 	static const uint32_t odd[] = { 0, 16, 17, 48, 1024, 8 << 20 };
 	uint8_t *desc =
 		scribble->desc + (size_t)below(state, scribble->size) * 16;
-	unsigned int i = below(state, nr_chains(scribble));
+	unsigned int i = below(state, scribble->nr_chains);
 
 	if (one_in(state, 2))
 		store64(desc, one_in(state, 8) ? odd_address(scribble, state) :
@@ -289,7 +284,7 @@ static void scribble_driver(const struct scribble *scribble, uint64_t *state)
 			(uint16_t)below(state, 65536));
 	else
 		store16(ring + 2 * below(state, size),
-			(uint16_t)(below(state, nr_chains(scribble)) *
+			(uint16_t)(below(state, scribble->nr_chains) *
 				   SCRIBBLE_DESCS));
 }
 
@@ -315,6 +310,22 @@ static void scribble_record(const struct scribble *scribble, uint64_t *state)
 			(uint16_t)below(state, 2 * scribble->size));
 }
 
+static void scribble_chain(const struct scribble *scribble, uint64_t *state)
+{
+	unsigned int nr_used = scribble->nr_chains * SCRIBBLE_DESCS;
+	unsigned int nr_entries =
+		scribble->is_packed ? scribble->size : nr_used;
+
+	if (!scribble->is_indirect)
+		scribble_desc(scribble, scribble->desc,
+			      below(state, nr_entries), state);
+	else if (one_in(state, 4))
+		scribble_reference(scribble, state);
+	else
+		scribble_desc(scribble, scribble->memory + SCRIBBLE_TABLES,
+			      below(state, nr_used), state);
+}
+
 void scribble_once(const struct scribble *scribble, uint64_t *state)
 {
 	switch (below(state, 8)) {
@@ -336,15 +347,7 @@ void scribble_once(const struct scribble *scribble, uint64_t *state)
 			scribble_record(scribble, state);
 		break;
 	default:
-		if (!scribble->is_indirect)
-			scribble_desc(scribble, scribble->desc,
-				      below(state, scribble->size), state);
-		else if (one_in(state, 4))
-			scribble_reference(scribble, state);
-		else
-			scribble_desc(scribble,
-				      scribble->memory + SCRIBBLE_TABLES,
-				      below(state, scribble->size), state);
+		scribble_chain(scribble, state);
 		break;
 	}
 }

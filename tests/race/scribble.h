@@ -31,8 +31,9 @@
 struct scribble {
 	bool is_packed;
 	bool is_indirect;
-	uint16_t size; /* of the ring, a multiple of SCRIBBLE_DESCS */
-	uint64_t base; /* guest address of: */
+	uint16_t size;		/* of the ring, a multiple of SCRIBBLE_DESCS */
+	unsigned int nr_chains; /* the fewer, the more each is overwritten */
+	uint64_t base;		/* guest address of: */
 	uint8_t *memory;
 	uint8_t *desc; /* the three parts of the ring, in this memory */
 	uint8_t *driver;
@@ -45,7 +46,8 @@ struct scribble {
 uint64_t scribble_random(uint64_t *state);
 
 /*
- * A good request for chain i of size / SCRIBBLE_DESCS: header, table, status.
+ * A good request for chain i of nr_chains, which all fit into the ring:
+ * header, table, status.
  * In a split ring it has the descriptors from i * SCRIBBLE_DESCS on.
  */
 void scribble_split_request(const struct scribble *scribble, unsigned int i,

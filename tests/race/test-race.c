@@ -24,6 +24,7 @@
 #define NR_SHAPES     4
 #define SOAK_REQUESTS 50000000
 #define BATCH	      4
+#define NR_CHAINS     4
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -82,6 +83,7 @@ static void init_scribble(struct match *match, bool is_indirect)
 		.is_packed = world->is_packed,
 		.is_indirect = is_indirect,
 		.size = WORLD_RING_SIZE,
+		.nr_chains = NR_CHAINS,
 		.base = RING_GUEST_BASE,
 		.memory = world_guest(world),
 		.desc = (uint8_t *)ring->desc,
@@ -106,7 +108,7 @@ static void add_split(struct match *match)
 
 	for (unsigned int n = 0; n < BATCH; n++) {
 		unsigned int i = (unsigned int)scribble_random(&match->random) %
-				 (WORLD_RING_SIZE / SCRIBBLE_DESCS);
+				 NR_CHAINS;
 
 		scribble_split_request(&match->scribble, i, &match->random);
 		ring_store(&ring->avail->ring[next++ % WORLD_RING_SIZE],
@@ -122,7 +124,7 @@ static void add_packed(struct match *match)
 
 	for (unsigned int n = 0; n < BATCH; n++) {
 		unsigned int i = (unsigned int)scribble_random(&match->random) %
-				 (WORLD_RING_SIZE / SCRIBBLE_DESCS);
+				 NR_CHAINS;
 
 		packed_side_advance(&place,
 				    scribble_packed_request(
