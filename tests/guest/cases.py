@@ -157,13 +157,22 @@ def case_ring_reset(case):
 ACCESS_PLATFORM = 33
 
 
+def stuck_at_boot(guest):
+  """Whether the guest's kernel found a processor that spins, and panicked for
+  it, before the job said a word. An emulated machine with an IOMMU does so
+  once in some hundred boots; a disk that does not answer lets processors
+  sleep."""
+  said = '\n'.join(guest.console)
+  return 'soft lockup' in said and 'RESULT' not in said
+
+
 def behind_iommu(case, words='', properties='', **variables):
   """A guest that maps each buffer before it is used, and unmaps it behind."""
   case.make_image()
   with case.serve() as server:
     command = case.machine('filesystem', queues=2, mebibytes=8,
                            feature=ACCESS_PLATFORM, **variables)
-    command[-1] += ' intel_iommu=on ' + words
+    command[-1] += ' intel_iommu=on softlockup_panic=1 ' + words
     command += vm.shared_memory(256)
     command += ['-machine', 'kernel-irqchip=split', '-device',
                 'intel-iommu,intremap=on,device-iotlb=on', '-device',
@@ -173,7 +182,12 @@ def behind_iommu(case, words='', properties='', **variables):
     command += vm.device('vhost-user-blk-pci', case.socket,
                          ',bus=root,num-queues=2,disable-legacy=on,'
                          'iommu_platform=on,ats=on' + properties)
-    case.follow(command, {})
+    guest = case.follow(command, {}, may_end_early=True)
+    if stuck_at_boot(guest):
+      case.tap.note('a second boot, after this one: ' + guest.log())
+      guest = case.follow(command, {}, may_end_early=True)
+    if not case.tap.check(guest.done, 'the guest comes to its end'):
+      case.tap.note(guest.log())
     case.end_server(server)
 
 
