@@ -14,6 +14,7 @@
 
 #include "common/base.h"
 #include "common/fd.h"
+#include "tests/e2e/hostile.h"
 #include "tests/e2e/probe.h"
 #include "tests/e2e/shape.h"
 #include "tests/frontend/clock.h"
@@ -143,7 +144,8 @@ static void a_hundred_thousand_messages_grow_nothing(void **state)
 {
 	const struct server *server = *state;
 	/* the library is the same in both */
-	const unsigned int nr = server_is_ringhost() ? 10000 : 100000;
+	const unsigned int nr =
+		hostile_volume(server_is_ringhost() ? 10000 : 100000, 100000);
 	struct footprint before;
 	struct fe_message message;
 	struct client client;

@@ -250,7 +250,7 @@ static void wrong_region_counts_are_refused(void **state)
 	probe_verdict();
 }
 
-/* S-29: VU mem slots: all 509 can be used, no more, and given back */
+/* S-29, S-21: VU mem slots: all 509 can be used, no more, and given back */
 static void all_memory_slots_can_be_used(void **state)
 {
 	const struct server *server = *state;

@@ -122,7 +122,7 @@ static void wild_indices_of_fds_are_refused(void **state)
 	probe_verdict();
 }
 
-/* F-12: bit 8 says that there is no fd, and must be right */
+/* F-12, S-17: bit 8 says that there is no fd, and must be right */
 static void bit_8_and_the_fd_exclude_each_other(void **state)
 {
 	const uint32_t requests[] = { FE_SET_VRING_KICK, FE_SET_VRING_CALL,
@@ -200,7 +200,7 @@ static void each_ring_size_works(void **state)
 	probe_verdict();
 }
 
-/* F-22; of a packed ring all 32 bits count */
+/* F-22, S-36; of a packed ring all 32 bits count */
 static void a_base_is_a_16_bit_index(void **state)
 {
 	const struct server *server = *state;
@@ -254,6 +254,7 @@ static void a_packed_base_is_two_places_in_the_ring(void **state)
 	probe_verdict();
 }
 
+/* S-38 */
 static void enable_is_0_or_1(void **state)
 {
 	const struct server *server = *state;
