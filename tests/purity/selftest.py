@@ -31,7 +31,9 @@ def build(compiler, case, root):
         os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
         with open(os.path.join(root, path), "w", encoding="utf-8") as file:
             file.write(text)
-    subprocess.run([*compiler, *FLAGS, *case.files], cwd=root, check=True)
+    # a cache may give back what was compiled elsewhere, with the names there
+    subprocess.run([*compiler, *FLAGS, *case.files], cwd=root, check=True,
+                   env={**os.environ, "CCACHE_DISABLE": "1"})
     built = [os.path.join(root, name + ".o") for name in sources]
     objects.add_files(program, built, sources.get)
     return program
