@@ -63,7 +63,10 @@ static uint64_t get_status(struct client *client)
 	return status;
 }
 
-/* D-17: what was taken is answered first, and nothing is touched after it */
+/*
+ * D-17, S-48: what was taken is answered first, and nothing is touched after
+ * it
+ */
 static void status_0_under_load_drains_the_rings(void **state)
 {
 	const struct server *server = *state;
