@@ -11,6 +11,7 @@
 #include "server/drivers/drivers.h"
 
 static const struct driver_ops *const all_drivers[] = {
+	&driver_fault,
 	&driver_file,
 	&driver_null,
 };

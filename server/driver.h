@@ -22,6 +22,10 @@ enum driver_cache {
 	DRIVER_CACHE_WRITETHROUGH, /* page cache, each write durable */
 };
 
+#define DRIVER_MAX_FAULTS 32
+
+struct driver_ops;
+
 struct driver_options {
 	const char *image; /* path; NULL for drivers without one */
 	const char *name;  /* tag of log lines */
@@ -31,6 +35,13 @@ struct driver_options {
 	bool raw_given;	     /* --format=raw: do not look for other formats */
 	bool force_share;    /* no image lock */
 	uint64_t size_bytes; /* drivers that have no size of their own */
+
+	/* drivers/fault.c */
+	const struct driver_ops *wrapped;
+	const char *faults[DRIVER_MAX_FAULTS]; /* rules; they stay */
+	unsigned int nr_faults;
+	uint64_t fault_seed;
+	uint64_t fault_cache_bytes; /* 0: no cache */
 };
 
 /* What the storage is; set by open, constant until refresh. */
@@ -86,6 +97,16 @@ struct driver_ops {
 	/* Never blocks, never allocates. */
 	enum driver_answer (*submit)(struct driver_context *context,
 				     struct blk_request *request);
+
+	/*
+	 * on: a queue of the context is to stop, and waits for its requests;
+	 * they must not take for ever any more. off: one has stopped. In the
+	 * worker's thread. NULL: all requests end by themselves.
+	 */
+	void (*drain)(struct driver_context *context, bool on);
+
+	/* SIGUSR2 has come; control thread. NULL: it is not caught. */
+	void (*user_signal)(struct driver *driver);
 
 	/*
 	 * Take and give back the exclusive right to write the image, in the

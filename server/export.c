@@ -298,6 +298,11 @@ int export_resize(struct export *export)
 	return outcome < 0 ? outcome : 0;
 }
 
+void export_user_signal(struct export *export)
+{
+	export->driver->ops->user_signal(export->driver);
+}
+
 const struct driver_info *export_info(const struct export *export)
 {
 	return &export->driver->info;

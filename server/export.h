@@ -54,6 +54,9 @@ unsigned int export_nr_sessions_ended(const struct export *export);
 /* The image's size may have changed: learn it and tell the guest. */
 int export_resize(struct export *export);
 
+/* SIGUSR2 has come; the driver is one that catches it. */
+void export_user_signal(struct export *export);
+
 const struct driver_info *export_info(const struct export *export);
 uint64_t export_block_bytes(const struct export *export);
 

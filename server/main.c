@@ -59,6 +59,8 @@ static const char help_text[] =
 	"                         each write durable when it completes\n"
 	"  --force-share          take no lock on the image\n"
 	"  --driver=null          no image: a disk that forgets, of --size=SIZE\n"
+	"  --driver=fault         a disk that fails: --fault=RULE, --fault-cache=SIZE,\n"
+	"                         --fault-seed=N, --fault-driver=NAME; see ringhost(1)\n"
 	"\n"
 	"The disk, as the guest sees it\n"
 	"  --num-queues=N         at most so many queues, 1 to 256 (default: 16, or\n"

@@ -74,10 +74,41 @@ static int check_run(const struct parser *parser)
 	return 0;
 }
 
+/* The driver that has the storage. */
+static const char *storage_name(const struct options *options)
+{
+	const struct export_options *export = &options->server.export;
+
+	if (!strcmp(export->driver->name, "fault"))
+		return export->driver_options.wrapped->name;
+	return export->driver->name;
+}
+
+static int check_faults(const struct parser *parser)
+{
+	static const enum row_id for_fault[] = { ROW_FAULT, ROW_FAULT_CACHE,
+						 ROW_FAULT_DRIVER,
+						 ROW_FAULT_SEED };
+
+	if (!strcmp(parser->options->server.export.driver->name, "fault"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(for_fault); i++) {
+		if (!is_given(parser, for_fault[i]))
+			continue;
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--%s is for --driver=fault: add that, if the disk is "
+		       "to fail",
+		       options_rows[for_fault[i]].name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_image(const struct parser *parser)
 {
 	const struct options *options = parser->options;
-	bool needs_image = !strcmp(options->server.export.driver->name, "file");
+	const char *storage = storage_name(options);
+	bool needs_image = !strcmp(storage, "file");
 
 	if (needs_image && !options->image)
 		rh_log(RH_LOG_ERROR, TAG,
@@ -90,8 +121,8 @@ static int check_image(const struct parser *parser)
 		       options->image);
 	else if (!needs_image && options->image)
 		rh_log(RH_LOG_ERROR, TAG,
-		       "--driver=%s takes no image: leave %s out",
-		       options->server.export.driver->name, options->image);
+		       "--driver=%s takes no image: leave %s out", storage,
+		       options->image);
 	else
 		return 0;
 	return -EINVAL;
@@ -103,6 +134,8 @@ static int check_together(const struct parser *parser)
 
 	if (!error && parser->options->command == OPTIONS_RUN)
 		error = check_run(parser);
+	if (!error)
+		error = check_faults(parser);
 	return error ? error : check_image(parser);
 }
 
@@ -129,6 +162,8 @@ static void set_defaults(struct options *options)
 				.driver = driver_find("file"),
 				.driver_options.name = DISK_NAME,
 				.driver_options.cache = DRIVER_CACHE_NONE,
+				.driver_options.wrapped = driver_find("file"),
+				.driver_options.fault_seed = 1,
 				.nr_queues = default_nr_queues(),
 				.queue_size = OPTIONS_MAX_QUEUE_SIZE,
 			},

@@ -19,11 +19,14 @@
 
 #include "server/server.h"
 
-#define OPTIONS_MAX_QUEUES     256
-#define OPTIONS_MIN_QUEUE_SIZE 4 /* SeaBIOS needs rings of 3 or more */
-#define OPTIONS_MAX_QUEUE_SIZE 1024
-#define OPTIONS_MAX_THREADS    64
-#define OPTIONS_MAX_POLL_USEC  1000
+#define OPTIONS_MAX_QUEUES	      256
+#define OPTIONS_MIN_QUEUE_SIZE	      4 /* SeaBIOS needs rings of 3 or more */
+#define OPTIONS_MAX_QUEUE_SIZE	      1024
+#define OPTIONS_MAX_THREADS	      64
+#define OPTIONS_MAX_POLL_USEC	      1000
+
+#define OPTIONS_MIN_FAULT_CACHE_BYTES (UINT64_C(64) << 10)
+#define OPTIONS_MAX_FAULT_CACHE_BYTES (UINT64_C(4) << 30)
 
 enum options_command {
 	OPTIONS_SERVE,

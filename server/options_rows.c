@@ -14,6 +14,7 @@
 
 #include "common/base.h"
 #include "common/log.h"
+#include "server/drivers/fault_rule.h"
 #include "server/options_rows.h"
 #include "server/sizes.h"
 
@@ -125,7 +126,7 @@ static int take_driver(struct parser *parser)
 	const struct driver_ops *driver = driver_find(parser->value);
 
 	if (!driver)
-		return refuse(parser, "file or null");
+		return refuse(parser, "file, null or fault");
 	parser->options->server.export.driver = driver;
 	return 0;
 }
@@ -133,6 +134,58 @@ static int take_driver(struct parser *parser)
 static int take_exit_on_disconnect(struct parser *parser)
 {
 	parser->options->server.exit_on_disconnect = true;
+	return 0;
+}
+
+/* Read here for its sentence, and again when the disk is opened. */
+static int take_fault(struct parser *parser)
+{
+	struct driver_options *driver =
+		&parser->options->server.export.driver_options;
+	struct fault_rule rule;
+
+	if (driver->nr_faults == DRIVER_MAX_FAULTS) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--fault is given more than %d times, and no more are "
+		       "possible",
+		       DRIVER_MAX_FAULTS);
+		return -EINVAL;
+	}
+	driver->faults[driver->nr_faults++] = parser->value;
+	return fault_rule_parse(parser->value, &rule);
+}
+
+static int take_fault_cache(struct parser *parser)
+{
+	uint64_t bytes;
+
+	if (sizes_parse(parser->value, &bytes) < 0 ||
+	    bytes < OPTIONS_MIN_FAULT_CACHE_BYTES ||
+	    bytes > OPTIONS_MAX_FAULT_CACHE_BYTES ||
+	    !is_aligned(bytes, SECTOR_BYTES))
+		return refuse(parser,
+			      "a size from 64k to 4G, a multiple of 512 bytes");
+	parser->options->server.export.driver_options.fault_cache_bytes = bytes;
+	return 0;
+}
+
+static int take_fault_driver(struct parser *parser)
+{
+	const struct driver_ops *driver = driver_find(parser->value);
+
+	if (!driver || !strcmp(driver->name, "fault"))
+		return refuse(parser, "file or null");
+	parser->options->server.export.driver_options.wrapped = driver;
+	return 0;
+}
+
+static int take_fault_seed(struct parser *parser)
+{
+	uint64_t seed;
+
+	if (parse_number(parser->value, 10, &seed) < 0)
+		return refuse(parser, "a number");
+	parser->options->server.export.driver_options.fault_seed = seed;
 	return 0;
 }
 
@@ -297,6 +350,10 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_DRIVER] = { "driver", take_driver, true },
 	[ROW_EXIT_ON_DISCONNECT] = { "exit-on-disconnect",
 				     take_exit_on_disconnect },
+	[ROW_FAULT] = { "fault", take_fault, true },
+	[ROW_FAULT_CACHE] = { "fault-cache", take_fault_cache, true },
+	[ROW_FAULT_DRIVER] = { "fault-driver", take_fault_driver, true },
+	[ROW_FAULT_SEED] = { "fault-seed", take_fault_seed, true },
 	[ROW_FD] = { "fd", take_fd, true },
 	[ROW_FORCE_SHARE] = { "force-share", take_force_share },
 	[ROW_FORMAT] = { "format", take_format, true },

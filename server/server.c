@@ -36,7 +36,7 @@ struct server {
 	bool stopping;
 };
 
-static int block_signals(int *ret)
+static int block_signals(const struct server_options *options, int *ret)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1,
 				       SIGCHLD };
@@ -46,6 +46,8 @@ static int block_signals(int *ret)
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaddset(&set, signals[i]);
+	if (options->export.driver->user_signal)
+		sigaddset(&set, SIGUSR2);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
@@ -149,7 +151,7 @@ int server_create(const struct server_options *options, struct server **ret)
 	server->options = *options;
 	server->signal_fd = -1;
 	allow_many_fds();
-	error = block_signals(&server->signal_fd);
+	error = block_signals(options, &server->signal_fd);
 	if (error)
 		rh_log(RH_LOG_ERROR, TAG, "cannot receive signals: %s",
 		       strerror(-error));
@@ -280,6 +282,9 @@ static void take_signal(struct server *server,
 	switch (info->ssi_signo) {
 	case SIGUSR1:
 		export_resize(server->export);
+		break;
+	case SIGUSR2:
+		export_user_signal(server->export);
 		break;
 	case SIGTERM:
 	case SIGINT:

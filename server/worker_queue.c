@@ -124,9 +124,18 @@ void worker_queue_drained(struct worker_queue *queue)
 	list_append(&queue->worker->drained, &queue->link);
 }
 
+static void drain(struct worker_queue *queue, bool on)
+{
+	const struct driver_ops *ops = queue->driver->ops;
+
+	if (queue->context && ops->drain)
+		ops->drain(queue->context->attached, on);
+}
+
 void worker_queue_close(struct worker_queue *queue)
 {
 	set_phase(queue, WORKER_QUEUE_STOPPING);
+	drain(queue, true);
 	if (queue->watching)
 		engine_unwatch(queue->worker->engine, &queue->kick);
 	if (queue->blk_queue)
@@ -143,6 +152,7 @@ void worker_queue_give_back(struct worker_queue *queue)
 
 	list_remove(&queue->link);
 	blk_queue_destroy(queue->blk_queue);
+	drain(queue, false);
 	put_context(queue->context);
 	/* Kicks are looked at when the queue starts; whoever has it next
 	 * must not find ours. */

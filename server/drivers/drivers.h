@@ -10,6 +10,7 @@
 
 #include "server/driver.h"
 
+extern const struct driver_ops driver_fault;
 extern const struct driver_ops driver_file;
 extern const struct driver_ops driver_null;
 

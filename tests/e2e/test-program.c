@@ -127,14 +127,20 @@ static void help_fits_on_two_screens(void **state)
 static void help_names_what_there_is(void **state)
 {
 	static const char *const options[] = {
-		"aio",	       "blk-file",    "block-size",
-		"cache",       "driver",      "exit-on-disconnect",
-		"fd",	       "force-share", "format",
-		"help",	       "num-queues",  "print-capabilities",
-		"queue-size",  "quiet",	      "read-only",
-		"serial",      "size",	      "socket-group",
-		"socket-mode", "socket-path", "threads",
-		"verbose",     "version",
+		"aio",		"blk-file",
+		"block-size",	"cache",
+		"driver",	"exit-on-disconnect",
+		"fault",	"fault-cache",
+		"fault-driver", "fault-seed",
+		"fd",		"force-share",
+		"format",	"help",
+		"num-queues",	"print-capabilities",
+		"queue-size",	"quiet",
+		"read-only",	"serial",
+		"size",		"socket-group",
+		"socket-mode",	"socket-path",
+		"threads",	"verbose",
+		"version",
 	};
 	char option[64];
 
