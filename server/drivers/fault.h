@@ -7,7 +7,7 @@
  * one and its engine.
  *
  *	fault.c		opening and closing, both drivers'
- *	fault_rule.c	what one rule says
+ *	fault_rule.c	what one rule says, fault_values.c in one word
  *	fault_match.c	which events it applies to
  *	fault_context.c	a worker's part; requests that wait
  *	fault_submit.c	a request's way through rules, cache, wrapped driver

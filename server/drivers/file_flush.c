@@ -7,8 +7,8 @@
  *
  * After a failed sync Linux considers the pages clean that it could not
  * write, and the next sync succeeds although the data is gone. So the first
- * failure is kept: no later flush of the image succeeds, in any worker, until
- * it is opened anew.
+ * failure is kept: no later flush of the image succeeds, and no write that has
+ * to be durable, in any worker, until it is opened anew.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,8 @@ void file_flush_poison(struct file *file, int error)
 		return;
 	rh_log(RH_LOG_ERROR, file->name,
 	       "%s could not be made durable (%s): what the guest wrote last "
-	       "may be lost, so every flush fails from now on; check the "
+	       "may be lost, so every flush fails from now on, and every "
+	       "write that has to be durable; check the "
 	       "storage and the guest's file systems, then start ringhost "
 	       "anew",
 	       file->path, strerror(-error));

@@ -124,6 +124,14 @@ int file_step(struct blk_request *request)
 	return step_straight(request);
 }
 
+/* Where each write is a flush of its own, as far as the guest can tell. */
+static cold_code bool must_be_durable(const struct blk_request *request)
+{
+	return request->flags & BLK_FUA ||
+	       request->context->driver->info.cache ==
+		       DRIVER_CACHE_WRITETHROUGH;
+}
+
 static enum driver_answer complete_now(struct blk_request *request, int result)
 {
 	request->result = result;
@@ -170,6 +178,9 @@ enum driver_answer file_submit(struct driver_context *context,
 		return file_flush_submit(mine, request);
 	if (request->op != BLK_READ && context->driver->info.read_only)
 		return complete_now(request, -EROFS);
+	if (request->op != BLK_READ && unlikely(file->sync_error) &&
+	    must_be_durable(request))
+		return complete_now(request, file->sync_error);
 	/* It was checked against the size at that time; see refresh. */
 	if (file_end(request) > file->size_bytes)
 		return complete_now(request, -EIO);

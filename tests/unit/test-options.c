@@ -412,72 +412,6 @@ static void a_null_disk_has_a_size_and_no_image(void **state)
 		       "file, null or fault");
 }
 
-static void a_disk_that_fails_wraps_another(void **state)
-{
-	struct driver_options options =
-		accepted_export("--driver=fault --fault=write,error=EIO "
-				"--fault=read,flip --fault-cache=1M "
-				"--fault-seed=7 disk.img")
-			.driver_options;
-
-	(void)state;
-	assert_string_equal(options.wrapped->name, "file");
-	assert_string_equal(options.image, "disk.img");
-	assert_int_equal(options.nr_faults, 2);
-	assert_string_equal(options.faults[1], "read,flip");
-	assert_int_equal(options.fault_cache_bytes, 1 << 20);
-	assert_int_equal(options.fault_seed, 7);
-	options =
-		accepted_export("--driver=fault --fault-driver=null --size=1M")
-			.driver_options;
-	assert_string_equal(options.wrapped->name, "null");
-	assert_int_equal(options.size_bytes, 1 << 20);
-	assert_refused("--driver=fault", "no image is given", "--help");
-	assert_refused("--driver=fault --fault-driver=null d",
-		       "--driver=null takes no image", "leave d out");
-	assert_refused("--driver=fault d --fault=write",
-		       "--fault=write is refused", "what is to go wrong");
-	assert_refused("--driver=fault d --fault-driver=fault",
-		       "--fault-driver=fault is refused", "file or null");
-	assert_refused("--driver=fault d --fault-cache=1k",
-		       "--fault-cache=1k is refused", "from 64k to 4G");
-	assert_refused("--driver=fault d --fault-seed=x",
-		       "--fault-seed=x is refused", "a number");
-}
-
-static void faults_need_the_driver_that_makes_them(void **state)
-{
-	(void)state;
-	assert_refused("d --fault=write,error=EIO", "--fault is for",
-		       "add that");
-	assert_refused("d --fault-cache=1M", "--fault-cache is for",
-		       "--driver=fault");
-	assert_refused("d --fault-seed=1", "--fault-seed is for",
-		       "--driver=fault");
-	assert_refused("d --fault-driver=null", "--fault-driver is for",
-		       "--driver=fault");
-}
-
-static void there_are_at_most_32_faults(void **state)
-{
-	char *argv[64] = { (char *)"ringhost" };
-	struct options options;
-	int argc = 1;
-
-	(void)state;
-	argv[argc++] = (char *)"--driver=fault";
-	argv[argc++] = (char *)"disk.img";
-	for (int i = 0; i < DRIVER_MAX_FAULTS; i++)
-		argv[argc++] = (char *)"--fault=read,flip";
-	nr_logged = 0;
-	rh_log_set(remember, NULL, RH_LOG_ERROR);
-	assert_int_equal(options_parse(argc, argv, &options), 0);
-	/* getopt_long(3) has put the image last */
-	argv[argc++] = (char *)"--fault=read,flip";
-	assert_int_equal(options_parse(argc, argv, &options), -EINVAL);
-	assert_non_null(strstr(logged, "more than 32 times"));
-}
-
 static void a_file_has_the_size_that_it_has(void **state)
 {
 	(void)state;
@@ -599,9 +533,6 @@ int main(void)
 		cmocka_unit_test(only_raw_can_be_given_as_format),
 		cmocka_unit_test(flags_are_taken),
 		cmocka_unit_test(a_null_disk_has_a_size_and_no_image),
-		cmocka_unit_test(a_disk_that_fails_wraps_another),
-		cmocka_unit_test(faults_need_the_driver_that_makes_them),
-		cmocka_unit_test(there_are_at_most_32_faults),
 		cmocka_unit_test(a_file_has_the_size_that_it_has),
 		cmocka_unit_test(an_image_is_needed_and_only_one),
 		cmocka_unit_test(unknown_options_point_to_help),
