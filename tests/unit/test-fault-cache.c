@@ -320,6 +320,21 @@ static void when_writing_back_fails_no_flush_succeeds_any_more(void **state)
 	assert_int_equal(do_io(BLK_FLUSH, 0, NULL, 0), 0);
 }
 
+/* D-01, D-02: what is written back is not durable before the host says so */
+static void a_flush_is_one_of_the_image_too(void **state)
+{
+	static const char *const rules[] = { "host-sync,nth=2,error=EIO",
+					     NULL };
+
+	(void)state;
+	reopen(rules);
+	assert_int_equal(do_io(BLK_WRITE, 0, data, 512), 0);
+	assert_int_equal(do_io(BLK_FLUSH, 0, NULL, 0), 0);
+	assert_int_equal(do_io(BLK_FLUSH, 0, NULL, 0), -EIO);
+	assert_int_equal(do_io(BLK_FLUSH, 0, NULL, 0), -EIO);
+	assert_int_equal(write_durably(4096, data, 512), -EIO);
+}
+
 static void whoever_gets_the_image_next_finds_all_of_it(void **state)
 {
 	const struct driver_ops *ops = disk.driver->ops;
@@ -544,6 +559,7 @@ int main(void)
 		CACHE_TEST(the_ring_goes_round_under_load),
 		CACHE_TEST(a_read_during_a_flush_sees_what_was_cached),
 		CACHE_TEST(when_writing_back_fails_no_flush_succeeds_any_more),
+		CACHE_TEST(a_flush_is_one_of_the_image_too),
 		CACHE_TEST(whoever_gets_the_image_next_finds_all_of_it),
 		CACHE_TEST(a_flush_of_one_worker_covers_the_writes_of_another),
 		CACHE_TEST(a_power_cut_keeps_what_the_rule_says),
