@@ -25,6 +25,8 @@
 #define DATA_BYTES   (DEPTH * PAGE)
 #define CHANGES	     10000u
 #define CHANGES_MSEC 2000
+#define LOOK_MSEC    20 /* how long the end may go unnoticed */
+#define NR_LOSSES    10u
 #define OLD	     0x5a /* what nobody may write over */
 #define ON_DISK	     0xa5
 
@@ -71,7 +73,9 @@ static void *read_on(void *opaque)
 		ret = add_read(blk, i);
 	while (!ret && !atomic_load(&reader->stop)) {
 		fe_vring_submit(blk->vring);
-		ret = fe_vring_wait(blk->vring, FE_DEFAULT_TIMEOUT_MSEC);
+		ret = fe_vring_wait(blk->vring, LOOK_MSEC);
+		if (ret == -ETIMEDOUT)
+			ret = 0;
 		while (!ret && (ret = fe_blk_reap(blk, &request)) > 0) {
 			place = (unsigned int)(uintptr_t)request->user;
 			ret = fe_blk_result(request);
@@ -176,6 +180,59 @@ static void no_page_is_touched_after_it_was_replaced(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		munmap(pages[i], DATA_BYTES);
 		close(fds[i]);
+	}
+}
+
+/*
+ * F-24, S-26: the data's pages go, those of the rings stay. Requests fail, or
+ * the session ends.
+ */
+static void data_pages_taken_back_harm_one_session(void **state)
+{
+	const unsigned int nr = hostile_volume(NR_LOSSES, 1000);
+	struct hostile *hostile = *state;
+	struct reader reader;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		cleanup_close int fd = rh_memfd_create("pages", DATA_BYTES);
+
+		open_reader(&reader, &hostile->server);
+		assert_int_equal(show(&reader, fd), 0);
+		assert_int_equal(pthread_create(&reader.thread, NULL, read_on,
+						&reader),
+				 0);
+		let_it_read(&reader);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		while (!atomic_load(&reader.error) &&
+		       fe_wait_closed(reader.client.session.sock, LOOK_MSEC))
+			assert_true(server_runs(&hostile->server));
+		atomic_store(&reader.stop, true);
+		pthread_join(reader.thread, NULL);
+		client_close(&reader.client);
+		assert_true(hostile_check(hostile));
+	}
+}
+
+/* F-24, S-26: a hole in rings, tables, headers and data is full of zeroes. */
+static void holes_in_memory_harm_one_session(void **state)
+{
+	const unsigned int nr = hostile_volume(NR_LOSSES, 1000);
+	struct hostile *hostile = *state;
+	struct attack attack;
+	int fd;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		attack_begin(&attack, &hostile->server, ATTACK_UNDER_IO, 0);
+		fd = attack.client.memory.regions[0].fd;
+		assert_int_equal(fallocate(fd,
+					   FALLOC_FL_PUNCH_HOLE |
+						   FALLOC_FL_KEEP_SIZE,
+					   0, 4 << 20),
+				 0);
+		fe_vring_kick(&attack.client.vrings[0]);
+		assert_int_equal(fe_session_sync(&attack.client.session), 0);
+		attack_end(&attack);
+		assert_true(hostile_check(hostile));
 	}
 }
 
@@ -358,6 +415,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HOSTILE(no_page_is_touched_after_it_was_replaced),
+		HOSTILE(data_pages_taken_back_harm_one_session),
+		HOSTILE(holes_in_memory_harm_one_session),
 		HOSTILE(headers_and_status_bytes_may_lie_at_each_end),
 		HOSTILE(sealed_memory_is_as_good),
 		HOSTILE(a_huge_page_is_not_mapped_from_its_middle),

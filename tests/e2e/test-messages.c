@@ -29,7 +29,7 @@ static int send_bytewise(int sock, const struct fe_message *message,
 	for (size_t i = 0; i < nr && !error; i++) {
 		error = fe_send_bytes(sock, bytes + i, 1, fds, nr_fds);
 		nr_fds = 0;
-		usleep(200);
+		usleep(1000);
 	}
 	return error;
 }
