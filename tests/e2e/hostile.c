@@ -199,6 +199,7 @@ static bool check_neighbour(struct hostile_neighbour *neighbour,
 bool hostile_check(struct hostile *hostile)
 {
 	unsigned int nr_before = atomic_load(&hostile->neighbour.nr_done);
+	bool is_as_before, is_undisturbed;
 	int error;
 
 	if (!server_runs(&hostile->server)) {
@@ -210,8 +211,9 @@ bool hostile_check(struct hostile *hostile)
 		printf("# a fresh front-end fails: %s\n", strerror(-error));
 		return false;
 	}
-	return check_holdings(hostile) &
-	       check_neighbour(&hostile->neighbour, nr_before);
+	is_as_before = check_holdings(hostile);
+	is_undisturbed = check_neighbour(&hostile->neighbour, nr_before);
+	return is_as_before && is_undisturbed;
 }
 
 int hostile_tear_down(void **state)
