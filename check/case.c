@@ -39,6 +39,15 @@ void check_skip(struct check *check, const char *format, ...)
 	end(check, CHECK_SKIPPED);
 }
 
+void *check_alloc(struct check *check, size_t bytes)
+{
+	void *memory = calloc(1, bytes);
+
+	if (!memory)
+		check_fail(check, "there is no memory left for the test");
+	return memory;
+}
+
 const char *check_error(int error)
 {
 	switch (error) {
@@ -255,10 +264,8 @@ void check_write(struct check *check, struct vm *vm, unsigned int queue)
 	struct fe_blk *blk = &vm->blks[queue];
 	unsigned int slot = check->next_slot++;
 	uint64_t sector = target_slot_sector(target, slot);
-	cleanup_free uint8_t *data = malloc(target->unit_bytes);
+	cleanup_free uint8_t *data = check_alloc(check, target->unit_bytes);
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare a write");
 	check_fill(data, target->unit_bytes, slot);
 	check_done(check, fe_blk_write(blk, sector, data, target->unit_bytes),
 		   "a write");

@@ -82,6 +82,10 @@ _Noreturn void check_fail(struct check *check, const char *format, ...)
 _Noreturn void check_skip(struct check *check, const char *format, ...)
 	PRINTF_LIKE(2, 3);
 
+/* Memory of zeroes; the case fails if there is none. */
+void *check_alloc(struct check *check, size_t bytes)
+	__attribute__((returns_nonnull));
+
 /* A negative errno of tests/frontend as "the back-end ..."; a constant. */
 const char *check_error(int error);
 

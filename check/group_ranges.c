@@ -31,10 +31,8 @@ static const char *name_of(uint32_t type)
 
 static uint8_t *make_room(struct check *check)
 {
-	uint8_t *data = malloc(check->target->unit_bytes);
+	uint8_t *data = check_alloc(check, check->target->unit_bytes);
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare");
 	return data;
 }
 

@@ -204,9 +204,7 @@ static void nothing_is_written_after_the_end(struct check *check)
 		check_done(check, fe_session_sync(&next.session),
 			   "GET_FEATURES of the next front-end");
 		size = vm->memory.regions[0].wire.size_bytes;
-		before = malloc(size);
-		if (!before)
-			check_done(check, -ENOMEM, "prepare");
+		before = check_alloc(check, size);
 		memcpy(before, vm->memory.regions[0].host, size);
 		usleep(QUIET_MSEC * 1000);
 		if (memcmp(before, vm->memory.regions[0].host, size))
@@ -222,12 +220,10 @@ static void data_survives(struct check *check)
 {
 	const struct target *target = check->target;
 	uint32_t unit = target->unit_bytes;
-	uint8_t *data = malloc(unit);
+	uint8_t *data = check_alloc(check, unit);
 	struct vm *vm = check_open(check, NULL);
 	uint64_t sector = target_slot_sector(target, 5);
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare");
 	check_fill(data, unit, 99);
 	check_done(check, fe_blk_write(&vm->blks[0], sector, data, unit),
 		   "a write");

@@ -69,11 +69,9 @@ static void writes_touch_nothing_else(struct check *check)
 	uint32_t block = target->block_bytes;
 	struct vm *vm = check_open(check, NULL);
 	struct fe_blk *blk = &vm->blks[0];
-	uint8_t *data = calloc(3, block);
+	uint8_t *data = check_alloc(check, (size_t)3 * block);
 	uint64_t sector = target->scratch_sector;
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare");
 	check_fill(data, block, 7);
 	check_done(check, fe_blk_write(blk, sector + block / 512, data, block),
 		   "a write of one block");
@@ -319,12 +317,10 @@ static void writes_show_on_other_queues(struct check *check)
 	const struct target *target = check->target;
 	struct vm *vm = check_open(check, &options);
 	uint32_t unit = target->unit_bytes;
-	uint8_t *data = malloc(unit);
+	uint8_t *data = check_alloc(check, unit);
 	uint64_t sector;
 	int error;
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare");
 	for (unsigned int i = 0; i < TARGET_NR_SLOTS; i++) {
 		sector = target_slot_sector(target, i);
 		check_fill(data, unit, i);
@@ -343,11 +339,9 @@ static void writes_to_a_read_only_disk_fail(struct check *check)
 {
 	const struct target *target = check->target;
 	struct vm *vm = check_open(check, NULL);
-	uint8_t *data = calloc(1, target->unit_bytes);
+	uint8_t *data = check_alloc(check, target->unit_bytes);
 	int error;
 
-	if (!data)
-		check_done(check, -ENOMEM, "prepare");
 	error = fe_blk_write(&vm->blks[0], target_slot_sector(target, 0), data,
 			     target->unit_bytes);
 	if (error != -EIO)

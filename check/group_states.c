@@ -342,9 +342,7 @@ static void nothing_is_written_after_get_base(struct check *check)
 	for (unsigned int round = 0; round < 10; round++) {
 		vm = check_open(check, NULL);
 		size = vm->memory.regions[0].wire.size_bytes;
-		before = malloc(size);
-		if (!before)
-			check_done(check, -ENOMEM, "prepare");
+		before = check_alloc(check, size);
 		fill_with_reads(check, vm);
 		usleep(round * 40);
 		get_base(check, vm, 0);

@@ -26,7 +26,7 @@ struct report {
 void report_begin(struct report *report);
 
 /* A runner_report_fn. */
-void report_case(const struct check_result *result, void *report);
+void report_case(const struct check_result *result, void *opaque);
 
 void report_end(struct report *report, const struct check_results *results);
 

@@ -386,7 +386,7 @@ static int look(const struct rh_iotlb *iotlb, struct rh_reach reach,
 	*found = load_entry(&iotlb->entries[i]);
 	if (found->first > reach.iova.value || found->last < reach.iova.value)
 		return -EAGAIN;
-	return reach.permission & ~found->permission ? -EFAULT : 0;
+	return (reach.permission & ~found->permission) ? -EFAULT : 0;
 }
 
 int rh_iotlb_find(const struct rh_iotlb *iotlb, struct rh_reach reach,

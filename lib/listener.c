@@ -19,11 +19,13 @@
 
 static int set_address(struct sockaddr_un *address, const char *path)
 {
+	size_t length = strlen(path);
+
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(address->sun_path))
+	if (length >= sizeof(address->sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address->sun_path, path);
+	memcpy(address->sun_path, path, length);
 	return 0;
 }
 

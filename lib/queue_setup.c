@@ -363,7 +363,7 @@ int rh_queue_start(struct rh_queue *queue, struct rh_map *map,
 	assert(!queue->slots);
 
 	queue->broken = false;
-	queue->iommu = features & FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM) ?
+	queue->iommu = (features & FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM)) ?
 			       queue->miss :
 			       NULL;
 	error = set_up_ring(queue, map, features);

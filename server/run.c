@@ -24,8 +24,6 @@
 #define EXIT_BY_SIGNAL 128 /* as shells do */
 #define EXIT_USAGE     2
 
-extern char **environ;
-
 struct vm {
 	struct server_watch watch; /* busy: the child lives */
 	struct server *server;

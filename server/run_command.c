@@ -165,11 +165,10 @@ static int look_at_option(struct findings *findings, const char *option,
 		findings->smp = value;
 	else if (is_option(option, "mem-path"))
 		findings->mem_path = value;
-	else if ((is_option(option, "machine") || is_option(option, "M")) &&
-		 find_value(value, "memory-backend", "type", id))
-		return check_backend(findings, id);
-	else if (is_option(option, "numa") &&
-		 find_value(value, "memdev", "type", id))
+	else if (((is_option(option, "machine") || is_option(option, "M")) &&
+		  find_value(value, "memory-backend", "type", id)) ||
+		 (is_option(option, "numa") &&
+		  find_value(value, "memdev", "type", id)))
 		return check_backend(findings, id);
 	return 0;
 }

@@ -97,7 +97,7 @@ void worker_run_turn(struct worker *worker);
 void worker_activate(struct worker_queue *queue);
 
 /* For blk_queue_create(): a request of this queue has completed. */
-void worker_note_progress(void *queue);
+void worker_note_progress(void *opaque);
 
 /* For the watch of a kick fd. */
 void worker_note_kick(struct engine_watch *watch);
