@@ -165,6 +165,17 @@ static void quiesce_for_message(struct rh_device *device)
 	rh_take_back_queues(device);
 }
 
+/*
+ * Messages may follow each other faster than queues are started. One that is
+ * asked where it stands has to have begun, if it could: the ring, or the record
+ * of an earlier back-end, may have moved it from where the front-end says.
+ */
+static void begin_before_the_question(struct rh_device *device)
+{
+	if (device->incoming.header.request == VHOST_USER_GET_VRING_BASE)
+		rh_start_ready_queues(device);
+}
+
 static void begin_message(struct rh_device *device)
 {
 	const struct vhost_user_header *header = &device->incoming.header;
@@ -180,6 +191,7 @@ static void begin_message(struct rh_device *device)
 		rh_incoming_reset(&device->incoming);
 		return;
 	}
+	begin_before_the_question(device);
 	quiesce_for_message(device);
 	device->state = RH_DEVICE_QUIESCING;
 	if (!rh_any_queue_stopping(device) &&

@@ -221,6 +221,67 @@ static void the_region_does_not_change_under_running_rings(void **state)
 	close_world(&world);
 }
 
+/* A second session with the same memory, rings and region. */
+static void connect_again(struct world *world, const struct server *server)
+{
+	struct fe_session *session = &world->client.session;
+	uint64_t features = session->features;
+	uint64_t protocol = session->protocol;
+
+	fe_session_deinit(session);
+	assert_int_equal(fe_session_connect(session, server->socket), 0);
+	assert_int_equal(fe_session_negotiate(session, features, protocol), 0);
+	assert_int_equal(set_region(world), 0);
+	assert_int_equal(fe_session_set_memory(session, &world->client.memory),
+			 0);
+}
+
+/* Start a ring, and ask for its position in the same breath. */
+static uint32_t start_and_ask(struct world *world, uint32_t base)
+{
+	struct fe_session *session = &world->client.session;
+	uint8_t bytes[2 * (FE_HEADER_BYTES + FE_MAX_PAYLOAD_BYTES)];
+	struct fe_message message;
+	size_t nr_bytes;
+
+	session->features &= ~FE_FEATURE_PROTOCOL; /* not to enable it yet */
+	assert_int_equal(fe_session_start_vring(
+				 session, &world->client.vrings[0], 0, base),
+			 0);
+	session->features |= FE_FEATURE_PROTOCOL;
+	fe_message_init(&message, FE_SET_VRING_ENABLE,
+			sizeof(message.payload.state));
+	message.payload.state.num = 1;
+	nr_bytes = fe_message_encode(&message, bytes);
+	fe_message_init(&message, FE_GET_VRING_BASE,
+			sizeof(message.payload.state));
+	nr_bytes += fe_message_encode(&message, bytes + nr_bytes);
+	assert_int_equal(fe_send_bytes(session->sock, bytes, nr_bytes, NULL, 0),
+			 0);
+	assert_int_equal(fe_message_receive(session->sock, &message,
+					    session->timeout_msec, NULL, NULL),
+			 0);
+	assert_int_equal(message.request, FE_GET_VRING_BASE);
+	return message.payload.state.num;
+}
+
+/* What was completed would else be done again by whoever goes on from there. */
+static void
+a_ring_that_is_asked_at_once_stands_where_its_record_says(void **state)
+{
+	struct world world;
+	uint32_t base;
+
+	prepare_world(&world, *state);
+	assert_int_equal(client_start(&world.client), 0);
+	assert_int_equal(client_check_io(&world.client, 0, 1), 0);
+	connect_again(&world, *state);
+	base = start_and_ask(&world,
+			     client_rings_are_packed() ? 0x80008000u : 0);
+	assert_int_equal(base, fe_vring_base(&world.client.vrings[0]));
+	close_world(&world);
+}
+
 static uint16_t word_at(const struct world *world, unsigned int offset)
 {
 	uint16_t value;
@@ -508,6 +569,8 @@ int main(void)
 		WITH_SERVER(a_region_that_is_not_in_its_file_is_refused),
 		WITH_SERVER(the_messages_need_their_feature_and_their_fd),
 		WITH_SERVER(the_region_does_not_change_under_running_rings),
+		WITH_SERVER(
+			a_ring_that_is_asked_at_once_stands_where_its_record_says),
 		WITH_SERVER(a_started_ring_sets_its_part_up),
 		WITH_SERVER(without_a_region_all_works),
 		WITH_SERVER(rings_stop_and_go_on_with_a_record),
