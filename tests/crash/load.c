@@ -5,18 +5,17 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base.h"
+#include "common/fd.h"
 #include "tests/crash/load.h"
 #include "tests/frontend/clock.h"
 
 #define STALL_MSEC   20000
-#define QUEUE_SIZE   512 /* all requests at once, in direct descriptors */
 #define MEMORY_BYTES (16u << 20)
 #define HOT_SECTORS  64u /* where every other request goes */
 #define PIECE_BYTES  1024u
@@ -78,7 +77,7 @@ static int prepare(struct load *load)
 {
 	const struct client_options options = {
 		.nr_queues = load->options.nr_queues,
-		.queue_size = QUEUE_SIZE,
+		.queue_size = LOAD_QUEUE_SIZE,
 		.depth = load->options.depth,
 		.data_bytes = LOAD_MAX_SECTORS * STAMP_BYTES,
 		.memory_bytes = MEMORY_BYTES,
@@ -118,8 +117,8 @@ int load_show_region(struct load *load)
 
 	if (load->inflight.fd < 0)
 		error = fe_session_get_inflight(
-			session, (uint16_t)load->options.nr_queues, QUEUE_SIZE,
-			&load->inflight);
+			session, (uint16_t)load->options.nr_queues,
+			LOAD_QUEUE_SIZE, &load->inflight);
 	if (!error)
 		error = fe_session_set_inflight(session, &load->inflight);
 	return error;
@@ -156,7 +155,7 @@ static uint32_t choose_type(struct load *load)
 	unsigned int chance = load_random(load, 100);
 	bool may_flush = !load->options.refuses_flush;
 
-	if (chance < 60)
+	if (chance < 60 || load->options.only_writes)
 		return VIRTIO_BLK_T_OUT;
 	if (chance < 80)
 		return VIRTIO_BLK_T_IN;
@@ -308,15 +307,38 @@ int load_turn(struct load *load, bool goes_on, uint64_t *nr_ended)
 	return error;
 }
 
-static bool is_connected(const struct load *load)
+/*
+ * Sleep until there is a used entry, as a driver with interrupts does: one
+ * that was left in a ring without a notification would wait for ever.
+ */
+static int wait_for_used(struct load *load, uint64_t deadline)
 {
-	char byte;
+	struct client *client = &load->client;
+	struct pollfd pollfds[CLIENT_MAX_QUEUES + 1];
+	unsigned int nr = load->options.nr_queues;
 
-	return recv(load->client.session.sock, &byte, 1,
-		    MSG_PEEK | MSG_DONTWAIT) != 0;
+	for (unsigned int q = 0; q < nr; q++) {
+		if (fe_vring_expect_calls(&client->vrings[q]))
+			return 0;
+		pollfds[q] = (struct pollfd){
+			.fd = client->vrings[q].call_fd,
+			.events = POLLIN,
+		};
+	}
+	pollfds[nr] = (struct pollfd){
+		.fd = client->session.sock,
+		.events = POLLRDHUP,
+	};
+	if (poll(pollfds, nr + 1, fe_remaining_msec(deadline)) == 0)
+		return -ETIMEDOUT;
+	for (unsigned int q = 0; q < nr; q++) {
+		if (pollfds[q].revents)
+			rh_eventfd_drain(client->vrings[q].call_fd);
+	}
+	return pollfds[nr].revents ? -ECONNRESET : 0;
 }
 
-/* One look; gives way to the server, and counts how long nothing came. */
+/* One look; waits if there is nothing. */
 static int look(struct load *load, bool goes_on, uint64_t *deadline)
 {
 	uint64_t nr = 0;
@@ -324,14 +346,10 @@ static int look(struct load *load, bool goes_on, uint64_t *deadline)
 
 	if (error)
 		return error;
-	if (nr) {
-		*deadline = fe_deadline(STALL_MSEC);
-		return 0;
-	}
-	if (!is_connected(load))
-		return -ECONNRESET;
-	sched_yield();
-	return fe_now_usec() > *deadline ? -ETIMEDOUT : 0;
+	if (!nr)
+		return wait_for_used(load, *deadline);
+	*deadline = fe_deadline(STALL_MSEC);
+	return 0;
 }
 
 int load_run(struct load *load, uint64_t nr_ended, bool goes_on)

@@ -24,6 +24,7 @@
 #define LOAD_SECTORS	 1024u /* of the disk, that are used */
 #define LOAD_DISK_BYTES	 (LOAD_SECTORS * STAMP_BYTES)
 #define LOAD_MAX_DEPTH	 32
+#define LOAD_QUEUE_SIZE	 512 /* all of them in direct descriptors */
 #define LOAD_MAX_SECTORS 16u /* of a request */
 
 struct load_options {
@@ -31,7 +32,8 @@ struct load_options {
 	unsigned int depth;	/* requests under way in each */
 	bool is_packed;
 	bool is_indirect; /* every other request */
-	bool forgets;	  /* the disk does: what it holds is not looked at */
+	bool only_writes;
+	bool forgets; /* the disk does: what it holds is not looked at */
 	enum judge_cache cache;
 	bool refuses_flush; /* which makes any server write through */
 	unsigned int seed;
