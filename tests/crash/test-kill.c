@@ -4,9 +4,10 @@
  *
  * D-03, D-04. SIGKILL comes at random moments under load; half of all kills
  * come while the server is still busy with what its predecessors have left.
- * After each death the judge looks at the image, with all that was under way;
- * now and then everything ends, and it looks again. RINGHOST_KILLS says how
- * many kills there are, over all cases.
+ * For most of these the fault driver draws that out: each request waits for
+ * a while of its own, or all but the first ones hang. After each death the judge looks at the image, with all
+ * that was under way; now and then everything ends, and it looks again.
+ * RINGHOST_KILLS says how many kills there are, over all cases.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,16 +25,20 @@
 #define NR_CASES    8
 #define DEPTH	    16
 #define MOST_LOAD   400 /* completions before a kill */
+#define MOST_TRIES  4	/* as many kills as asked for */
 
 struct storage {
 	const char *name;
 	bool forgets;
 	struct server_options options;
+	/* The same with a rule for the fault driver, which is the last option */
+	struct server_options spoilt;
 };
 
 static const struct storage file = {
 	.name = "file",
 	.options = { .image_bytes = LOAD_DISK_BYTES },
+	.spoilt = { .options = { "--driver=fault" } },
 };
 
 static const struct storage null = {
@@ -42,6 +47,11 @@ static const struct storage null = {
 	.options = {
 		.no_image = true,
 		.options = { "--driver=null", "--size=512k" },
+	},
+	.spoilt = {
+		.no_image = true,
+		.options = { "--driver=fault", "--fault-driver=null",
+			     "--size=512k" },
 	},
 };
 
@@ -71,7 +81,7 @@ static void look_at_image(struct world *world)
 	assert_int_equal(judge_check_disk(world->load.judge, world->disk), 0);
 }
 
-/* Kill it where it is, judge what it leaves, start another one. */
+/* Kill it where it is, and judge what it leaves. */
 static void kill_it(struct world *world)
 {
 	struct load *load = &world->load;
@@ -81,39 +91,92 @@ static void kill_it(struct world *world)
 	world->figures.nr_kills++;
 	world->figures.nr_owed += load->nr_owed;
 	look_at_image(world);
-	assert_int_equal(server_kill_and_restart(&world->server,
-						 &world->storage->options),
+}
+
+/* rule: of the fault driver, or NULL for a server that works */
+static void restart(struct world *world, const char *rule)
+{
+	struct server_options options =
+		rule ? world->storage->spoilt : world->storage->options;
+	unsigned int nr = 0;
+
+	while (options.options[nr])
+		nr++;
+	options.options[nr] = rule;
+	assert_int_equal(server_kill_and_restart(&world->server, &options), 0);
+}
+
+/* The server ends so many of what it owes at its own speed, then it dies. */
+static void recover_some(struct world *world, const char *rule)
+{
+	struct load *load = &world->load;
+	unsigned int nr_left = 1 + load_random(load, load->nr_owed);
+
+	restart(world, rule);
+	assert_int_equal(load_connect(load, 0), 0);
+	assert_int_equal(load_run_recovery(load, nr_left, load_random(load, 2)),
 			 0);
 }
 
-/* A predecessor has left something: kill it before all of that is done. */
-static void kill_in_recovery(struct world *world)
+/* It ends exactly so many. */
+static void recover_few(struct world *world)
 {
 	struct load *load = &world->load;
-	unsigned int nr_owed = load->nr_owed;
-	unsigned int nr_queues = load->options.nr_queues;
+	unsigned int nr_few = load_random(load, load->nr_owed);
+	char rule[64] = "--fault=any,hang";
 
-	if (load_random(load, 4) == 0) {
-		/* not all queues have been started either */
-		nr_queues = 1 + load_random(load, nr_queues);
-		assert_int_equal(load_connect(load, nr_queues), 0);
-	} else {
-		assert_int_equal(load_connect(load, 0), 0);
-		assert_int_equal(
-			load_run_recovery(load, 1 + load_random(load, nr_owed),
-					  load_random(load, 2)),
-			0);
-	}
+	if (nr_few)
+		snprintf(rule, sizeof(rule), "--fault=any,after=%u,hang",
+			 nr_few);
+	restart(world, rule);
+	assert_int_equal(load_connect(load, 0), 0);
+	assert_int_equal(load_run_recovery(load, load->nr_owed - nr_few, false),
+			 0);
+}
+
+/* It has not got all of its queues. */
+static void recover_in_part(struct world *world)
+{
+	struct load *load = &world->load;
+
+	restart(world, "--fault=any,delay=0us-10ms");
+	assert_int_equal(
+		load_connect(load,
+			     1 + load_random(load, load->options.nr_queues)),
+		0);
+}
+
+/*
+ * Its predecessor has left something: kill it before all of that is done, as
+ * far as that can be met.
+ */
+static void kill_in_recovery(struct world *world)
+{
+	struct figures *figures = &world->figures;
+	struct load *load = &world->load;
+	unsigned int nr_owed = load->nr_owed;
+	unsigned int way = load_random(load, 6);
+
+	if (way < 3 || figures->nr_in_recovery * 2 + 1 < figures->nr_kills)
+		recover_few(world);
+	else if (way == 3)
+		recover_some(world, "--fault=any,delay=0us-10ms");
+	else if (way == 4)
+		recover_some(world, NULL);
+	else
+		recover_in_part(world);
 	kill_it(world);
-	world->figures.nr_in_recovery += load->nr_still_owed != 0;
-	world->figures.nr_midway +=
-		load->nr_still_owed != 0 && load->nr_still_owed < nr_owed;
+	if (!load->nr_still_owed)
+		return;
+	figures->nr_in_recovery++;
+	figures->nr_midway += load->nr_still_owed < nr_owed;
 }
 
 static void kill_under_load(struct world *world)
 {
 	struct load *load = &world->load;
 
+	restart(world, NULL);
 	assert_int_equal(load_connect(load, 0), 0);
 	assert_int_equal(load_run_recovery(load, 0, load_random(load, 2)), 0);
 	if (load_random(load, 4) == 0) {
@@ -137,6 +200,7 @@ static void close_world(struct world *world)
 {
 	struct load *load = &world->load;
 
+	restart(world, NULL);
 	assert_int_equal(load_connect(load, 0), 0);
 	assert_int_equal(load_drain(load), 0);
 	look_at_image(world);
@@ -182,7 +246,10 @@ static void kill_again_and_again(const struct storage *storage, bool is_packed,
 
 	assert_non_null(world);
 	open_world(world, storage, &options);
-	while (figures->nr_kills < nr) {
+	/* a kill that came too late for the recovery calls for another */
+	while ((figures->nr_kills < nr ||
+		figures->nr_in_recovery * 2 < figures->nr_kills) &&
+	       figures->nr_kills < nr * MOST_TRIES) {
 		if (world->load.nr_owed &&
 		    figures->nr_in_recovery * 2 <= figures->nr_kills)
 			kill_in_recovery(world);
@@ -193,6 +260,7 @@ static void kill_again_and_again(const struct storage *storage, bool is_packed,
 	snprintf(name, sizeof(name), "%s, %s, %u queues", storage->name,
 		 is_packed ? "packed" : "split", nr_queues);
 	add_figures(world, name);
+	assert_true(figures->nr_in_recovery * 2 >= figures->nr_kills);
 	free(world);
 }
 
