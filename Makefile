@@ -16,6 +16,15 @@ demo: deps-demo
 check: deps-check
 	@tests/check $(BUILD)
 
+# The long runs, hours of them: tests/soak says what there is. For a part of
+# them: make soak PARTS="kill power-cut"
+.PHONY: soak
+soak: deps-check
+	@[ -e $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@meson configure $(BUILD) -Dtests=true
+	@ninja -C $(BUILD)
+	@tests/soak $(BUILD) $(PARTS)
+
 # Measure on a machine that does nothing else.
 .PHONY: bench bench-smoke
 bench bench-smoke: deps-bench
@@ -46,6 +55,7 @@ help:
 	@echo "make            build $(BUILD)/ringhost"
 	@echo "make demo       watch a VM work on a disk that ringhost serves"
 	@echo "make check      run every test"
+	@echo "make soak       the long runs of the tests that have them"
 	@echo "make bench      measure it side by side with others, an hour long"
 	@echo "make bench-smoke  the same in three minutes, of the main jobs"
 	@echo "make install    install library, server and manual pages"
