@@ -21,6 +21,7 @@
 
 #include "common/base.h"
 #include "tests/crash/crash.h"
+#include "tests/frontend/eventfd.h"
 
 #define NR_REQUESTS  4u
 #define REGION_BYTES 65536 /* room for the larger, packed layout */
@@ -203,6 +204,9 @@ static void die_and_recover(struct world *world, uint16_t start)
 	assert_int_equal(load_fill(load), 0);
 	die(world);
 	assert_int_equal(load_connect(load, 0), 0);
+	/* a driver that slept knows nothing of what was published */
+	assert_true(fe_eventfd_wait(ring_of(world)->call_fd,
+				    load->client.session.timeout_msec) > 0);
 	assert_int_equal(load_drain(load), 0);
 	look_at_image(world);
 	assert_int_equal(load->nr_ended, end);
