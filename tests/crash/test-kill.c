@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "common/base.h"
 #include "tests/crash/crash.h"
 
 #define USUAL_KILLS 40
@@ -31,7 +32,7 @@ struct storage {
 	const char *name;
 	bool forgets;
 	struct server_options options;
-	/* The same with a rule for the fault driver, which is the last option */
+	/* The same on the fault driver, which wants a rule */
 	struct server_options spoilt;
 };
 
@@ -93,16 +94,23 @@ static void kill_it(struct world *world)
 	look_at_image(world);
 }
 
-/* rule: of the fault driver, or NULL for a server that works */
+/*
+ * The next server: with the other engine at times, or with two threads. rule:
+ * of the fault driver, or NULL for a server that works
+ */
 static void restart(struct world *world, const char *rule)
 {
+	static const char *const ways[] = { NULL, NULL, "--aio=threads",
+					    "--threads=2" };
 	struct server_options options =
 		rule ? world->storage->spoilt : world->storage->options;
 	unsigned int nr = 0;
 
 	while (options.options[nr])
 		nr++;
-	options.options[nr] = rule;
+	if (rule)
+		options.options[nr++] = rule;
+	options.options[nr] = ways[load_random(&world->load, ARRAY_SIZE(ways))];
 	assert_int_equal(server_kill_and_restart(&world->server, &options), 0);
 }
 
@@ -118,17 +126,23 @@ static void recover_some(struct world *world, const char *rule)
 			 0);
 }
 
+/* A server that carries out so many requests, and hangs with all others. */
+static void restart_for(struct world *world, unsigned int nr)
+{
+	char rule[64] = "--fault=any,hang";
+
+	if (nr)
+		snprintf(rule, sizeof(rule), "--fault=any,after=%u,hang", nr);
+	restart(world, rule);
+}
+
 /* It ends exactly so many. */
 static void recover_few(struct world *world)
 {
 	struct load *load = &world->load;
 	unsigned int nr_few = load_random(load, load->nr_owed);
-	char rule[64] = "--fault=any,hang";
 
-	if (nr_few)
-		snprintf(rule, sizeof(rule), "--fault=any,after=%u,hang",
-			 nr_few);
-	restart(world, rule);
+	restart_for(world, nr_few);
 	assert_int_equal(load_connect(load, 0), 0);
 	assert_int_equal(load_run_recovery(load, load->nr_owed - nr_few, false),
 			 0);
@@ -185,6 +199,19 @@ static void kill_under_load(struct world *world)
 	}
 	assert_int_equal(load_fill(load), 0);
 	assert_int_equal(load_run(load, load_random(load, MOST_LOAD), true), 0);
+	kill_it(world);
+}
+
+/* Nothing was left: see to it that the next one has something to recover. */
+static void kill_with_all_under_way(struct world *world)
+{
+	struct load *load = &world->load;
+	unsigned int nr = load_random(load, MOST_LOAD);
+
+	restart_for(world, nr);
+	assert_int_equal(load_connect(load, 0), 0);
+	assert_int_equal(load_fill(load), 0);
+	assert_int_equal(load_run(load, nr, true), 0);
 	kill_it(world);
 }
 
@@ -250,9 +277,13 @@ static void kill_again_and_again(const struct storage *storage, bool is_packed,
 	while ((figures->nr_kills < nr ||
 		figures->nr_in_recovery * 2 < figures->nr_kills) &&
 	       figures->nr_kills < nr * MOST_TRIES) {
-		if (world->load.nr_owed &&
-		    figures->nr_in_recovery * 2 <= figures->nr_kills)
+		bool is_behind =
+			figures->nr_in_recovery * 2 <= figures->nr_kills;
+
+		if (is_behind && world->load.nr_owed)
 			kill_in_recovery(world);
+		else if (is_behind && figures->nr_kills)
+			kill_with_all_under_way(world);
 		else
 			kill_under_load(world);
 	}
