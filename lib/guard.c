@@ -25,7 +25,6 @@ struct rh_guard {
 	struct rh_guard *next; /* fixed */
 	atomic_bool taken;
 	atomic_bool lost;
-	atomic_bool revoked; /* and so touched page by page */
 	atomic_int wake_fd;
 	atomic_uintptr_t start;
 	atomic_size_t size_bytes; /* 0: covers nothing */
@@ -70,7 +69,6 @@ int rh_guard_create(void *address, size_t size_bytes, int wake_fd,
 	if (!guard)
 		return -ENOMEM;
 	atomic_store(&guard->lost, false);
-	atomic_store(&guard->revoked, false);
 	atomic_store(&guard->wake_fd, wake_fd);
 	atomic_store(&guard->start, (uintptr_t)address);
 	atomic_store(&guard->size_bytes, size_bytes);
@@ -89,12 +87,21 @@ bool rh_guard_lost(const struct rh_guard *guard)
 	return atomic_load(&guard->lost);
 }
 
+/* A guard that is used again meanwhile covers what it did, or nothing. */
+static bool covers(const struct rh_guard *guard, uintptr_t address)
+{
+	size_t size_bytes = atomic_load(&guard->size_bytes);
+	uintptr_t start = atomic_load(&guard->start);
+
+	return address - start < size_bytes &&
+	       atomic_load(&guard->size_bytes) == size_bytes;
+}
+
 static struct rh_guard *find(uintptr_t address)
 {
 	struct rh_guard *guard = atomic_load(&guards);
 
-	while (guard && address - atomic_load(&guard->start) >=
-				atomic_load(&guard->size_bytes))
+	while (guard && !covers(guard, address))
 		guard = guard->next;
 	return guard;
 }
@@ -105,28 +112,32 @@ static bool map_over(void *start, size_t size_bytes, int flags, int fd)
 		    flags | MAP_NORESERVE | MAP_FIXED, fd, 0) != MAP_FAILED;
 }
 
-/* The whole mapping at once: what is left of it is of no use. */
+/* Where pages cannot be replaced one by one: huge ones, or too many. */
 static bool put_zeros(struct rh_guard *guard)
 {
-	int wake_fd = atomic_load(&guard->wake_fd);
-
-	if (!map_over((void *)atomic_load(&guard->start),
-		      atomic_load(&guard->size_bytes),
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1))
-		return false;
-	atomic_store(&guard->lost, true);
-	if (wake_fd >= 0)
-		rh_eventfd_signal(wake_fd);
-	return true;
+	return map_over((void *)atomic_load(&guard->start),
+			atomic_load(&guard->size_bytes),
+			MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
-/* The rest is to go on failing for the kernel. */
+/*
+ * The rest is to go on failing for the kernel: what a guest has asked to be
+ * written comes from there, and zeros are not what it meant.
+ */
 static bool put_zero_page(uintptr_t address)
 {
 	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 
 	return map_over((void *)align_down(address, page_bytes), page_bytes,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static void note_loss(struct rh_guard *guard)
+{
+	int wake_fd = atomic_load(&guard->wake_fd);
+
+	if (!atomic_exchange(&guard->lost, true) && wake_fd >= 0)
+		rh_eventfd_signal(wake_fd);
 }
 
 /* A file without contents: each page lies behind its end. */
@@ -137,7 +148,6 @@ void rh_guard_revoke(struct rh_guard *guard)
 	if (atomic_load(&has_handler))
 		fd = rh_memfd_create("revoked", 0);
 	atomic_store(&guard->wake_fd, -1);
-	atomic_store(&guard->revoked, true);
 	if (fd < 0 ||
 	    !map_over((void *)atomic_load(&guard->start),
 		      atomic_load(&guard->size_bytes), MAP_SHARED, fd))
@@ -161,10 +171,10 @@ static bool take_over(uintptr_t address)
 {
 	struct rh_guard *guard = find(address);
 
-	if (!guard)
+	if (!guard || (!put_zero_page(address) && !put_zeros(guard)))
 		return false;
-	return atomic_load(&guard->revoked) ? put_zero_page(address) :
-					      put_zeros(guard);
+	note_loss(guard);
+	return true;
 }
 
 static void take_fault(int signal, siginfo_t *info, void *context)

@@ -4,8 +4,10 @@
  *
  * A front-end can shrink a file that it has shared, or share one that its
  * file system has no room for. Whoever then touches the mapping gets SIGBUS.
- * The handler here (rh_device_guard_memory()) puts zeros in its place, notes
- * that the mapping is lost, and wakes the device, which ends the session.
+ * The handler here (rh_device_guard_memory()) puts a page of zeros in place of
+ * the one that was touched, notes that the mapping is lost, and wakes the
+ * device, which ends the session. The kernel's touch of what is missing fails
+ * with EFAULT, before and after.
  *
  * A guard covers one mapping. Any thread.
  */
@@ -35,7 +37,7 @@ void rh_guard_release(struct rh_guard *guard);
  */
 void rh_guard_revoke(struct rh_guard *guard);
 
-/* True once zeros stand in its place. */
+/* True once a page of it was missing. */
 bool rh_guard_lost(const struct rh_guard *guard);
 
 #endif

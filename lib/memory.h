@@ -61,7 +61,7 @@ struct rh_map *rh_map_get(struct rh_map *map);
 /* NULL is accepted. */
 void rh_map_put(struct rh_map *map);
 
-/* True if the front-end has taken back a region (guard.h): it reads zeros. */
+/* True if the front-end has taken back part of a region (guard.h). */
 bool rh_map_lost(const struct rh_map *map);
 
 /* Take all memory back from whoever uses it: rh_guard_revoke(). */

@@ -32,7 +32,7 @@ int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
 /* Harmless when nothing is mapped. */
 void rh_range_unmap(struct rh_range *range);
 
-/* True if its owner has taken it back (guard.h): it reads zeros. */
+/* True if its owner has taken part of it back (guard.h). */
 bool rh_range_lost(const struct rh_range *range);
 
 #endif

@@ -110,6 +110,33 @@ static void what_is_lost_reads_as_zeros(void **state)
 	close(fd);
 }
 
+/* F-24: else it would go on with zeros, for instance onto a disk */
+static void what_is_lost_fails_in_the_kernel(void **state)
+{
+	int fd = rh_memfd_create("lost", 3 * PAGE_BYTES);
+	int file = rh_memfd_create("file", 0);
+	uint8_t *memory = mmap(NULL, 3 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_SHARED, fd, 0);
+	struct rh_guard *guard = NULL;
+
+	(void)state;
+	guard_memory();
+	assert_true(memory != MAP_FAILED);
+	assert_int_equal(rh_guard_create(memory, 3 * PAGE_BYTES, -1, &guard),
+			 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(memory[PAGE_BYTES], 0);
+	assert_true(rh_guard_lost(guard));
+	assert_int_equal(write(file, memory, PAGE_BYTES), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(write(file, memory + 2 * PAGE_BYTES, PAGE_BYTES), -1);
+	assert_int_equal(errno, EFAULT);
+	rh_guard_release(guard);
+	munmap(memory, 3 * PAGE_BYTES);
+	close(file);
+	close(fd);
+}
+
 static void guards_are_used_again(void **state)
 {
 	struct rh_guard *first = NULL;
@@ -179,6 +206,7 @@ int main(void)
 		cmocka_unit_test(memory_taken_back_ends_the_session),
 		cmocka_unit_test(what_is_revoked_fails_in_the_kernel),
 		cmocka_unit_test(what_is_lost_reads_as_zeros),
+		cmocka_unit_test(what_is_lost_fails_in_the_kernel),
 		cmocka_unit_test(guards_are_used_again),
 		cmocka_unit_test(faults_elsewhere_mean_what_they_meant),
 	};
