@@ -36,6 +36,13 @@ static bool one_in(uint64_t *state, unsigned int n)
 	return scribble_random(state) % n == 0;
 }
 
+/* Of what would break the ring: it is to run now and then. */
+static bool breaks(const struct scribble *scribble, uint64_t *state,
+		   unsigned int n)
+{
+	return one_in(state, n * scribble->rarity);
+}
+
 static unsigned int below(uint64_t *state, unsigned int n)
 {
 	return (unsigned int)(scribble_random(state) >> 8) % n;
@@ -126,13 +133,14 @@ static uint32_t length_for(unsigned int role, uint64_t *state)
 	return data[below(state, ARRAY_SIZE(data))];
 }
 
-static uint16_t flags_for(unsigned int role, uint64_t *state)
+static uint16_t flags_for(const struct scribble *scribble, unsigned int role,
+			  uint64_t *state)
 {
 	uint16_t flags = role == SCRIBBLE_DESCS - 1 ? 0 : VRING_DESC_F_NEXT;
 
 	if (role == SCRIBBLE_DESCS - 1 || (role && one_in(state, 2)))
 		flags |= VRING_DESC_F_WRITE;
-	if (one_in(state, 16))
+	if (breaks(scribble, state, 16))
 		flags ^= 1 << below(state, 3);
 	return flags;
 }
@@ -203,9 +211,9 @@ static void scribble_segment(const struct scribble *scribble, uint64_t *state)
 static uint16_t any_next(const struct scribble *scribble, unsigned int entry,
 			 uint64_t *state)
 {
-	if (one_in(state, 16))
+	if (breaks(scribble, state, 16))
 		return (uint16_t)below(state, 65536);
-	if (one_in(state, 8))
+	if (breaks(scribble, state, 8))
 		return (uint16_t)below(state, scribble->size);
 	if (scribble->is_indirect)
 		return (uint16_t)(entry % SCRIBBLE_DESCS + 1);
@@ -231,17 +239,18 @@ static void scribble_desc(const struct scribble *scribble, uint8_t *table,
 	case 2:
 		/* virtio 1.3, 2.8.13: id, then flags, which say whose it is */
 		if (scribble->is_packed)
-			store16(desc + 14, (old & (DESC_AVAIL | DESC_USED)) |
-						   flags_for(role, state));
+			store16(desc + 14,
+				(old & (DESC_AVAIL | DESC_USED)) |
+					flags_for(scribble, role, state));
 		else
-			store16(desc + 12, flags_for(role, state));
+			store16(desc + 12, flags_for(scribble, role, state));
 		break;
 	default:
 		if (!scribble->is_packed)
 			store16(desc + 14, any_next(scribble, entry, state));
-		else if (one_in(state, 16))
+		else if (breaks(scribble, state, 16))
 			store16(desc + 14, (uint16_t)below(state, 65536));
-		else
+		else if (breaks(scribble, state, 1))
 			store16(desc + 12,
 				(uint16_t)below(state, scribble->size + 1));
 		break;
@@ -257,10 +266,11 @@ static void scribble_reference(const struct scribble *scribble, uint64_t *state)
 	unsigned int i = below(state, scribble->nr_chains);
 
 	if (one_in(state, 2))
-		store64(desc, one_in(state, 8) ? odd_address(scribble, state) :
-						 table_of(scribble, i));
+		store64(desc, breaks(scribble, state, 8) ?
+				      odd_address(scribble, state) :
+				      table_of(scribble, i));
 	else
-		store32(desc + 8, one_in(state, 4) ?
+		store32(desc + 8, breaks(scribble, state, 4) ?
 					  odd[below(state, ARRAY_SIZE(odd))] :
 					  SCRIBBLE_DESCS * 16);
 }
@@ -277,12 +287,12 @@ static void scribble_driver(const struct scribble *scribble, uint64_t *state)
 	}
 	if (one_in(state, 8))
 		store16(ring + 2 * size, (uint16_t)below(state, 65536));
-	else if (one_in(state, 64))
+	else if (breaks(scribble, state, 64))
 		store16(scribble->driver + 2, (uint16_t)below(state, 65536));
-	else if (one_in(state, 64))
+	else if (breaks(scribble, state, 64))
 		store16(ring + 2 * below(state, size),
 			(uint16_t)below(state, 65536));
-	else
+	else if (breaks(scribble, state, 1)) /* a head twice, perhaps */
 		store16(ring + 2 * below(state, size),
 			(uint16_t)(below(state, scribble->nr_chains) *
 				   SCRIBBLE_DESCS));

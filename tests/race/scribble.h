@@ -33,6 +33,7 @@ struct scribble {
 	bool is_indirect;
 	uint16_t size;		/* of the ring, a multiple of SCRIBBLE_DESCS */
 	unsigned int nr_chains; /* the fewer, the more each is overwritten */
+	unsigned int rarity;	/* of what breaks a ring; 1: often */
 	uint64_t base;		/* guest address of: */
 	uint8_t *memory;
 	uint8_t *desc; /* the three parts of the ring, in this memory */

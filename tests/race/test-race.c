@@ -84,6 +84,7 @@ static void init_scribble(struct match *match, bool is_indirect)
 		.is_indirect = is_indirect,
 		.size = WORLD_RING_SIZE,
 		.nr_chains = NR_CHAINS,
+		.rarity = 1,
 		.base = RING_GUEST_BASE,
 		.memory = world_guest(world),
 		.desc = (uint8_t *)ring->desc,
