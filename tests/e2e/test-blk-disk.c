@@ -197,7 +197,7 @@ static void requests_are_aligned_to_the_block_size(void **state)
 	assert_int_equal(server_stop(&server), 0);
 }
 
-/* G-27, behaviour 28 */
+/* B-11, G-27, behaviour 28 */
 static void a_read_only_disk_is_not_changed(void **state)
 {
 	struct server server;
@@ -256,7 +256,7 @@ static bool image_is_zero(const struct server *server, uint32_t offset,
 	return true;
 }
 
-/* D-18: what was accepted was done, and nothing next to it */
+/* B-22, D-18: what was accepted was done, and nothing next to it */
 static void discard_and_zeroes_punch_holes_and_zero(void **state)
 {
 	const struct server *server = *state;
@@ -318,7 +318,7 @@ struct segment_row {
 	int zeroes;
 };
 
-/* Behaviour 30, G-17: sizes, counts, ranges, flags */
+/* B-19, B-21, G-17, behaviour 30: sizes, counts, ranges, flags */
 static void segments_are_checked(void **state)
 {
 	const uint64_t end = SERVER_IMAGE_BYTES / 512;
@@ -356,7 +356,10 @@ static void segments_are_checked(void **state)
 	probe_verdict();
 }
 
-/* G-09, behaviour 30: whole segments, no more of them than announced */
+/*
+ * B-17, B-18, G-09, behaviour 30: whole segments, no more of them than
+ * announced
+ */
 static void segment_counts_are_checked(void **state)
 {
 	const uint32_t wrong[] = { 0, 1, 8, 15, 17, 31 };

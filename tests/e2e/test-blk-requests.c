@@ -131,7 +131,7 @@ static void try_joints(struct client *client, uint32_t header_piece,
 	}
 }
 
-/* Behaviour 26, G-10: cut anywhere, joined anywhere (2.7.4.1) */
+/* B-03, G-10, G-15, behaviour 26: cut anywhere, joined anywhere (2.7.4.1) */
 static void any_framing_works(void **state)
 {
 	const uint32_t headers[] = { 0, 1, 3, 8, 15 };
@@ -144,7 +144,7 @@ static void any_framing_works(void **state)
 	close_client(client);
 }
 
-/* Behaviour 26: without a table, in as many pieces as the ring has */
+/* B-03, behaviour 26: without a table, in as many pieces as the ring has */
 static void direct_descriptors_work_in_any_framing(void **state)
 {
 	struct client *client = open_client(state);
@@ -162,7 +162,7 @@ static void direct_descriptors_work_in_any_framing(void **state)
 	close_client(client);
 }
 
-/* interop: data in several hundred pieces, longer than the ring */
+/* B-03: data in several hundred pieces, longer than the ring */
 static void a_chain_longer_than_the_ring_works(void **state)
 {
 	struct client *client = open_client(state);
@@ -207,7 +207,7 @@ static uint64_t image_sum(const struct server *server)
 	return sum;
 }
 
-/* G-16, G-17: whole, or not at all; nothing wraps */
+/* B-08, G-16, G-17: whole, or not at all; nothing wraps */
 static void what_lies_beyond_the_disk_is_refused(void **state)
 {
 	const uint64_t sectors[] = { CAPACITY,
@@ -248,7 +248,7 @@ static void what_lies_beyond_the_disk_is_refused(void **state)
 	close_client(client);
 }
 
-/* Behaviour 29, G-14: and nothing is touched */
+/* B-15, G-14, behaviour 29: and nothing is touched */
 static void unknown_types_are_unsupported(void **state)
 {
 	const uint32_t types[] = { 2,	3,     5,	   6,	      7,  9,
@@ -267,7 +267,7 @@ static void unknown_types_are_unsupported(void **state)
 	close_client(client);
 }
 
-/* Behaviour 29: drivers of old set bit 31; ioprio is reserved */
+/* B-15, B-24, behaviour 29: drivers of old set bit 31; ioprio is reserved */
 static void the_barrier_bit_and_ioprio_are_ignored(void **state)
 {
 	struct client *client = open_client(state);
@@ -284,7 +284,7 @@ static void the_barrier_bit_and_ioprio_are_ignored(void **state)
 	close_client(client);
 }
 
-/* G-28 */
+/* B-13, G-28 */
 static void a_flush_may_look_odd(void **state)
 {
 	const struct client_options options = {
@@ -306,7 +306,7 @@ static void a_flush_may_look_odd(void **state)
 	close_client(&other);
 }
 
-/* Behaviour 29: at most 20 bytes, padded with zeroes, in any framing */
+/* B-14, behaviour 29: at most 20 bytes, padded with zeroes, in any framing */
 static void get_id_fills_at_most_20_bytes(void **state)
 {
 	const uint32_t sizes[] = { 20, 19, 21, 1, 4096 };
@@ -332,7 +332,7 @@ static void get_id_fills_at_most_20_bytes(void **state)
 	close_client(client);
 }
 
-/* 2c: the data lies on the wrong side of the chain */
+/* B-07: the data lies on the wrong side of the chain */
 static void data_in_the_wrong_direction_is_refused(void **state)
 {
 	struct client *client = open_client(state);
@@ -351,7 +351,7 @@ static void data_in_the_wrong_direction_is_refused(void **state)
 	close_client(client);
 }
 
-/* 2c: the status can be reached, so it tells */
+/* B-02: the status can be reached, so it tells */
 static void a_header_too_short_is_an_error(void **state)
 {
 	struct ring ring;
@@ -380,7 +380,7 @@ static void push_broken(struct ring *ring, const char *what)
 	ring_close(ring);
 }
 
-/* G-20, G-21: never a completion with a stale status */
+/* B-01, G-20, G-21: never a completion with a stale status */
 static void without_a_status_byte_the_ring_is_broken(void **state)
 {
 	struct ring ring;

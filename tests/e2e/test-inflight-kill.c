@@ -289,31 +289,35 @@ static void kill_under_load(unsigned int nr_queues, bool indirect)
 	free(load);
 }
 
+/* D-03, D-04 */
 static void a_queue_survives_its_server(void **state)
 {
 	(void)state;
 	kill_under_load(1, false);
 }
 
+/* D-04 */
 static void a_queue_of_indirect_tables_survives_its_server(void **state)
 {
 	(void)state;
 	kill_under_load(1, true);
 }
 
+/* D-04 */
 static void four_queues_survive_their_server(void **state)
 {
 	(void)state;
 	kill_under_load(4, false);
 }
 
+/* D-04 */
 static void four_queues_of_indirect_tables_survive_their_server(void **state)
 {
 	(void)state;
 	kill_under_load(4, true);
 }
 
-/* Killed before it has got as far as anything, and again and again */
+/* D-03: killed before it has got as far as anything, and again and again */
 static void kills_in_a_row_are_survived(void **state)
 {
 	struct load *load = calloc(1, sizeof(*load));

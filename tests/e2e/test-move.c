@@ -295,7 +295,7 @@ static void messages_wait_for_requests_under_way(void **state)
 	assert_int_equal(message.payload.u64, 0);
 }
 
-/* Behaviour 3: they end before the next front-end is answered */
+/* D-07, behaviour 3: they end before the next front-end is answered */
 static void the_next_front_end_waits_for_requests_under_way(void **state)
 {
 	struct fe_session next;

@@ -358,7 +358,7 @@ static void full_rings_of_odd_sizes_are_served(void **state)
 	probe_verdict();
 }
 
-/* Up to 32768 entries, beyond both borders of its wrap counter */
+/* Up to 32768 entries, beyond both borders of its wrap counter */
 static void the_largest_ring_is_served(void **state)
 {
 	const uint32_t size = server_is_ringhost() ? 1024 : 32768;
@@ -422,7 +422,7 @@ static void *scribble(void *opaque)
 	return NULL;
 }
 
-/* G-08: each field is looked at once */
+/* R-24, G-08: each field is looked at once */
 static void fields_that_change_all_the_time_are_harmless(void **state)
 {
 	uint64_t deadline = fe_deadline(3000);

@@ -266,7 +266,7 @@ static void descriptors_of_no_bytes_are_left_out(void **state)
 	probe_verdict();
 }
 
-/* G-26: INDIRECT that was not negotiated (Windows) */
+/* G-28: INDIRECT that was not negotiated (Windows) */
 static void indirect_works_unnegotiated(void **state)
 {
 	const struct client_options options = {
@@ -492,7 +492,7 @@ static void *scribble(void *opaque)
 	return NULL;
 }
 
-/* G-08: each field is looked at once */
+/* R-24, G-08: each field is looked at once */
 static void fields_that_change_all_the_time_are_harmless(void **state)
 {
 	uint64_t deadline = fe_deadline(3000);

@@ -145,7 +145,7 @@ static void bit_8_and_the_fd_exclude_each_other(void **state)
 	probe_verdict();
 }
 
-/* S-32: VIRTIO 2.7: a power of two, and no more than the device can */
+/* G-07, S-32: VIRTIO 2.7: a power of two, and no more than the device can */
 static void wrong_ring_sizes_are_refused(void **state)
 {
 	const uint32_t sizes[] = { 0,	  3,	    1000,      1025,

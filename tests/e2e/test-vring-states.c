@@ -208,7 +208,7 @@ static void a_ring_without_kick_and_call_is_polled(void **state)
 	client_close(&client);
 }
 
-/* Behaviour 31: front-ends rely on it after a reconnect */
+/* G-26: Behaviour 31: front-ends rely on it after a reconnect */
 static void the_call_fd_is_signalled_once_when_it_arrives(void **state)
 {
 	const struct server *server = *state;

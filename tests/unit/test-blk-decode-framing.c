@@ -95,7 +95,7 @@ static void data_and_status_may_share_a_buffer(void **state)
 	assert_memory_equal(disk_data(&disk), storage_at(9), 512);
 }
 
-/* Behaviour 26 */
+/* B-04, behaviour 26 */
 static void only_the_last_byte_of_a_long_status_buffer_is_status(void **state)
 {
 	struct ring_buffer buffers[] = {

@@ -165,7 +165,7 @@ static void round_trip(uint8_t *from, uint8_t *to, size_t bytes)
 	assert_memory_equal(to, from, bytes);
 }
 
-/* D-15 */
+/* B-27, D-15 */
 static void short_results_are_continued(void **state)
 {
 	static const size_t parts[] = { 1, 511, 512, 513, 1024, 4095 };
@@ -192,7 +192,7 @@ static void short_direct_results_are_continued(void **state)
 	}
 }
 
-/* D-15: the file was cut behind our back */
+/* B-27, D-15: the file was cut behind our back */
 static void a_file_that_became_shorter_fails_reads(void **state)
 {
 	(void)state;
@@ -267,6 +267,7 @@ static void a_full_engine_loses_nothing(void **state)
 	free(requests);
 }
 
+/* B-27 */
 static void errors_are_passed_on(void **state)
 {
 	static const int errors[] = { -EIO, -ENOSPC, -EDQUOT, -EFBIG };
@@ -312,6 +313,7 @@ static void after_a_failed_sync_no_flush_succeeds(void **state)
 	assert_int_equal(flush(), 0);
 }
 
+/* D-02 */
 static void a_failed_durable_write_may_have_hidden_more(void **state)
 {
 	(void)state;
@@ -342,6 +344,7 @@ static void a_flush_is_answered_by_a_sync_that_started_after_it(void **state)
 	assert_int_equal(faults.nr_syncs, 2);
 }
 
+/* B-26 */
 static void what_is_asked_to_be_durable_is(void **state)
 {
 	struct disk_request request;
@@ -368,7 +371,7 @@ static void what_is_asked_to_be_durable_is(void **state)
 	assert_int_equal(faults.nr_syncs, 2);
 }
 
-/* Behaviour 23 */
+/* B-26, behaviour 23 */
 static void writethrough_makes_everything_durable(void **state)
 {
 	(void)state;

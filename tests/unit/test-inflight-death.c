@@ -113,12 +113,14 @@ static int die(bool is_packed, death_story story, unsigned int nested)
 	return nr;
 }
 
+/* D-03 */
 static void a_death_at_a_split_ring_loses_and_repeats_nothing(void **state)
 {
 	(void)state;
 	assert_true(die(false, split_day, 0) > 50);
 }
 
+/* D-03 */
 static void a_death_at_a_packed_ring_loses_and_repeats_nothing(void **state)
 {
 	(void)state;

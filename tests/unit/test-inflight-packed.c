@@ -180,7 +180,9 @@ static void before_the_first_completion_nothing_is_cleared(void **state)
 	assert_int_equal(death_succeed(&f->world), 3);
 }
 
-/* The ring itself says it: its head is used, though nothing else was done */
+/*
+ * D-03: the ring itself says it: its head is used, though nothing else was done
+ */
 static void a_batch_that_the_driver_has_is_carried_through(void **state)
 {
 	struct fixture *f = *state;

@@ -316,6 +316,7 @@ more_marks_than_the_driver_has_shown_are_another_ring_s(void **state)
 	assert_int_equal(f->desc[0].inflight, 0);
 }
 
+/* D-05 */
 static void a_used_index_far_off_is_another_ring_s(void **state)
 {
 	struct fixture *f = *state;

@@ -245,14 +245,14 @@ static void hammer(bool event_idx)
 	free(pair.split.used);
 }
 
-/* G-26 */
+/* G-24, G-26 */
 static void no_wake_up_is_lost_with_flags(void **state)
 {
 	(void)state;
 	hammer(false);
 }
 
-/* G-26 */
+/* G-24, G-26 */
 static void no_wake_up_is_lost_with_event_idx(void **state)
 {
 	(void)state;

@@ -37,7 +37,7 @@ void *__wrap_realloc(void *old, size_t bytes)
 	return __real_realloc(old, bytes);
 }
 
-/* Behaviour 25, and a fault of a peer: two allocations a request */
+/* G-23, behaviour 25, and a fault of a peer: two allocations a request */
 static void no_request_allocates(void **state)
 {
 	struct bench *bench = bench_of(state);
