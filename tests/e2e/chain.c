@@ -49,7 +49,10 @@ bool chain_is_indirect(const struct chain *chain)
 void chain_open(struct chain *chain, const struct server *server,
 		enum layout layout)
 {
-	struct client_options options = { .nr_queues = 2 };
+	struct client_options options = {
+		.nr_queues = 2,
+		.more_protocol = FE_PROTOCOL_LOG_SHMFD,
+	};
 	struct client *client = &chain->client;
 
 	chain->layout = layout;

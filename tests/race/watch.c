@@ -122,6 +122,9 @@ static void take_trap(int signal, siginfo_t *info, void *context)
 	watch->access.start = NULL;
 	if (!watch->access.writes && watch->was_read)
 		watch->was_read(watch, start, watch->access.bytes);
+	if (watch->was_accessed)
+		watch->was_accessed(watch, start, watch->access.bytes,
+				    watch->access.writes);
 }
 
 void watch_begin(struct watch *watch)

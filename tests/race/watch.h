@@ -34,6 +34,9 @@ struct watch {
 	/* After each read; it may write to the memory by another mapping. */
 	void (*was_read)(struct watch *watch, const uint8_t *start,
 			 unsigned int bytes);
+	/* After each access */
+	void (*was_accessed)(struct watch *watch, const uint8_t *start,
+			     unsigned int bytes, bool writes);
 	void *opaque; /* the user's */
 
 	/* Our own */
