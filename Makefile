@@ -46,9 +46,29 @@ count-record count-show: deps-check
 	@meson configure $(BUILD) -Dtests=true
 	@ninja -C $(BUILD) $@
 
+# SECONDS=N for each fuzzer, or RUNS=N inputs; new inputs stay in the folder.
+.PHONY: fuzz
+fuzz: deps-check
+	@[ -e $(BUILD)-fuzz/build.ninja ] || CC=clang meson setup $(BUILD)-fuzz \
+		-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+	@meson configure $(BUILD)-fuzz -Dfuzz_runs=$(or $(RUNS),0) \
+		-Dfuzz_seconds=$(or $(SECONDS),$(if $(RUNS),0,30))
+	@ninja -C $(BUILD)-fuzz fuzzers
+	@meson test -C $(BUILD)-fuzz --no-rebuild --suite fuzz --verbose
+
+# The table of docs/reliability.md
+.PHONY: fuzz-coverage
+fuzz-coverage: deps-check
+	@[ -e $(BUILD)-coverage/build.ninja ] || CC=gcc meson setup \
+		$(BUILD)-coverage -Db_coverage=true
+	@ninja -C $(BUILD)-coverage fuzzers >/dev/null
+	@python3 -B tests/fuzz/coverage.py $(BUILD)-coverage \
+		inflight message options packed split
+
 .PHONY: clean
 clean:
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-clang \
+		$(BUILD)-fuzz $(BUILD)-coverage
 
 .PHONY: help
 help:
@@ -60,6 +80,8 @@ help:
 	@echo "make bench-smoke  the same in three minutes, of the main jobs"
 	@echo "make install    install library, server and manual pages"
 	@echo "make count-record  put instructions per request on record"
+	@echo "make fuzz       fuzz for SECONDS=N each, 30 by default, or RUNS=N"
+	@echo "make fuzz-coverage  how much of the parsers the kept inputs reach"
 	@echo "make format     run clang-format over all C files"
 	@echo "make clean      remove all that was built and downloaded"
 	@echo
