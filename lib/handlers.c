@@ -76,7 +76,7 @@ int rh_session_state_init(struct rh_session_state *state,
 	rh_transfer_init(&state->transfer);
 	rh_outbox_init(&state->outbox, &state->session, queues, config, tag);
 	rh_postcopy_init(&state->postcopy);
-	state->can_postcopy = rh_postcopy_possible();
+	state->can_postcopy = rh_postcopy_possible(&state->postcopy);
 	error = rh_map_create(&state->empty);
 	if (!error)
 		state->map = rh_map_get(state->empty);
@@ -121,6 +121,7 @@ void rh_session_state_deinit(struct rh_session_state *state)
 	rh_outbox_reset(&state->outbox);
 	rh_dirty_log_reset(&state->log);
 	rh_transfer_reset(&state->transfer);
+	rh_postcopy_deinit(&state->postcopy);
 	rh_inflight_drop(&state->inflight);
 	for (unsigned int i = 0; i < state->session.nr_queues; i++)
 		state->queues[i].miss = NULL;

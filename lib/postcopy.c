@@ -46,31 +46,32 @@ void rh_postcopy_init(struct rh_postcopy *postcopy)
 {
 	postcopy->phase = RH_POSTCOPY_OFF;
 	postcopy->fd = -1;
+	postcopy->device_fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 }
 
-static int open_unversioned(void)
+void rh_postcopy_deinit(struct rh_postcopy *postcopy)
+{
+	rh_postcopy_reset(postcopy);
+	rh_fd_close(&postcopy->device_fd);
+}
+
+static int open_unversioned(const struct rh_postcopy *postcopy)
 {
 	const int flags = O_CLOEXEC | O_NONBLOCK;
-	int fd = (int)syscall(SYS_userfaultfd, flags);
-	int error = -errno;
-	int device;
+	int fd = -1;
 
-	if (fd >= 0 || error != -EPERM)
-		return fd >= 0 ? fd : error;
-	device = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (device < 0)
-		return error;
-	fd = ioctl(device, DEVICE_NEW, flags);
-	error = -errno;
-	close(device);
-	return fd >= 0 ? fd : error;
+	if (postcopy->device_fd >= 0)
+		fd = ioctl(postcopy->device_fd, DEVICE_NEW, flags);
+	if (fd < 0)
+		fd = (int)syscall(SYS_userfaultfd, flags);
+	return fd >= 0 ? fd : -errno;
 }
 
 /* Returns a userfaultfd that works for shared memory, or -errno. */
-static int open_fd(void)
+static int open_fd(const struct rh_postcopy *postcopy)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	int fd = open_unversioned();
+	int fd = open_unversioned(postcopy);
 	int error = 0;
 
 	if (fd < 0)
@@ -85,9 +86,9 @@ static int open_fd(void)
 	return error;
 }
 
-bool rh_postcopy_possible(void)
+bool rh_postcopy_possible(const struct rh_postcopy *postcopy)
 {
-	int fd = open_fd();
+	int fd = open_fd(postcopy);
 
 	if (fd < 0)
 		return false;
@@ -98,7 +99,7 @@ bool rh_postcopy_possible(void)
 int rh_postcopy_advise(struct rh_postcopy *postcopy, int *ret)
 {
 	int duplicate;
-	int fd = open_fd();
+	int fd = open_fd(postcopy);
 
 	if (fd < 0)
 		return fd;

@@ -31,13 +31,20 @@ enum rh_postcopy_phase {
 
 struct rh_postcopy {
 	enum rh_postcopy_phase phase;
-	int fd; /* the userfaultfd; -1 when off */
+	int fd;	       /* the userfaultfd; -1 when off */
+	int device_fd; /* makes them, if it could be opened; else -1 */
 };
 
+/*
+ * Off. What makes userfaultfds is opened now, since a process may give up its
+ * privileges, and the right to open anything, before the first migration.
+ */
 void rh_postcopy_init(struct rh_postcopy *postcopy);
 
+void rh_postcopy_deinit(struct rh_postcopy *postcopy);
+
 /* Whether this process may have a userfaultfd that does what is needed. */
-bool rh_postcopy_possible(void);
+bool rh_postcopy_possible(const struct rh_postcopy *postcopy);
 
 /*
  * From off to advised. Returns 0 with *ret set to a duplicate of the

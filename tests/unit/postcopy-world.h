@@ -23,9 +23,20 @@
 
 #define NEEDS_USERFAULTFD()                                                    \
 	do {                                                                   \
-		if (!rh_postcopy_possible())                                   \
+		if (!userfaultfd_works())                                      \
 			skip();                                                \
 	} while (0)
+
+static inline bool userfaultfd_works(void)
+{
+	struct rh_postcopy postcopy;
+	bool works;
+
+	rh_postcopy_init(&postcopy);
+	works = rh_postcopy_possible(&postcopy);
+	rh_postcopy_deinit(&postcopy);
+	return works;
+}
 
 static inline void create_negotiated(struct world *world)
 {

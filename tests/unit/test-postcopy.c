@@ -15,7 +15,7 @@ static void pagefault_is_offered_where_userfaultfd_works(void **state)
 	world_create(&world);
 	world_attach(&world);
 	offered = world_get_u64(&world, VHOST_USER_GET_PROTOCOL_FEATURES);
-	assert_int_equal(offered & bit, rh_postcopy_possible() ? bit : 0);
+	assert_int_equal(offered & bit, userfaultfd_works() ? bit : 0);
 	world_destroy(&world);
 }
 
