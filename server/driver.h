@@ -35,6 +35,11 @@ struct driver_options {
 	bool raw_given;	     /* --format=raw: do not look for other formats */
 	bool force_share;    /* no image lock */
 	uint64_t size_bytes; /* drivers that have no size of their own */
+	/*
+	 * Workers that may attach, each once at a time: what they need is made
+	 * ahead, since a confined process opens nothing. 0: not known.
+	 */
+	unsigned int nr_workers;
 
 	/* drivers/fault.c */
 	const struct driver_ops *wrapped;

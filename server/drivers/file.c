@@ -34,6 +34,7 @@ static void close_file(struct driver *driver)
 	struct file *file = file_of(driver);
 
 	rmw_destroy(file->rmw);
+	sync_fds_close(&file->sync_fds);
 	rh_fd_close(&file->fd);
 	free(file->path);
 	free(file->name);
@@ -331,6 +332,17 @@ static int create_file(const struct driver_options *options, struct file **ret)
 	return 0;
 }
 
+static int open_for_flushes(struct file *file, unsigned int nr_workers)
+{
+	int error = sync_fds_open(&file->sync_fds, file->fd, nr_workers);
+
+	if (error)
+		rh_log(RH_LOG_ERROR, file->name,
+		       "cannot open %s for each of %u threads: %s", file->path,
+		       nr_workers, strerror(-error));
+	return error;
+}
+
 static int open_file(const struct driver_options *options, struct driver **ret)
 {
 	struct file *file = NULL;
@@ -349,6 +361,8 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 		error = check_format(file);
 	if (!error)
 		error = choose_cache(file, options);
+	if (!error)
+		error = open_for_flushes(file, options->nr_workers);
 	if (error) {
 		close_file(&file->driver);
 		return error;

@@ -21,13 +21,11 @@
 #define SERVER_DRIVERS_FILE_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 
-#include "common/list.h"
 #include "server/driver.h"
 #include "server/drivers/bounce.h"
 #include "server/drivers/rmw.h"
+#include "server/drivers/sync_fds.h"
 #include "server/pace.h"
 
 #define FILE_SECTOR_BYTES 512
@@ -48,6 +46,8 @@ struct file {
 	/* At the speed of memory, and not so for io_uring (prompt.h) */
 	bool prompt_reads, prompt_writes;
 
+	struct sync_fds sync_fds;
+
 	/* Any thread */
 	atomic_uint_fast64_t size_bytes; /* whole sectors */
 	atomic_int sync_error;		 /* of the first sync that failed */
@@ -59,7 +59,7 @@ struct file {
 
 struct file_context {
 	struct driver_context base;
-	int sync_fd;
+	int sync_fd; /* of file->sync_fds */
 	struct pace pace;
 	struct bounce_pool bounces;
 	struct list_node retries; /* by io.link: the engine was full */

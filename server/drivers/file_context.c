@@ -8,8 +8,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/fd.h"
@@ -76,7 +74,6 @@ void file_let_go(struct blk_request *request)
 static void destroy_context(struct file_context *context)
 {
 	bounce_pool_deinit(&context->bounces);
-	rh_fd_close(&context->sync_fd);
 	rh_fd_close(&context->wake.fd);
 	free(context);
 }
@@ -84,22 +81,6 @@ static void destroy_context(struct file_context *context)
 static void watch_removed(struct engine_watch *watch)
 {
 	destroy_context(container_of(watch, struct file_context, wake));
-}
-
-/*
- * A failed writeback is told once to each open file description, to whichever
- * call comes first: a durable write of this or another worker could take the
- * news away from a flush. So flushes have a description of their own. Where
- * there is no /proc they share the image's.
- */
-static int open_for_sync(const struct file *file)
-{
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? fcntl(file->fd, F_DUPFD_CLOEXEC, 0) : fd;
 }
 
 int file_attach(struct driver *driver, struct engine *engine,
@@ -115,7 +96,7 @@ int file_attach(struct driver *driver, struct engine *engine,
 	list_init(&context->retries);
 	list_init(&context->sync_running);
 	list_init(&context->sync_waiting);
-	context->sync_fd = open_for_sync(file);
+	context->sync_fd = sync_fds_take(&file->sync_fds);
 	context->wake.fd = rh_eventfd_create();
 	context->wake.ready = look_at_lists;
 	context->wake.removed = watch_removed;
@@ -126,6 +107,7 @@ int file_attach(struct driver *driver, struct engine *engine,
 	if (!error)
 		error = engine_watch(engine, &context->wake);
 	if (error) {
+		sync_fds_give(&file->sync_fds, &context->sync_fd);
 		destroy_context(context);
 		return error;
 	}
@@ -140,5 +122,7 @@ void file_detach(struct driver_context *context)
 
 	assert(list_empty(&mine->retries));
 	assert(!mine->syncing && list_empty(&mine->sync_waiting));
+	/* The file may be closed before the watch is removed. */
+	sync_fds_give(&file_of(context->driver)->sync_fds, &mine->sync_fd);
 	engine_unwatch(context->engine, &mine->wake);
 }
