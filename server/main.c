@@ -110,17 +110,25 @@ static void set_log_level(const struct options *options)
 		   (enum rh_log_level)MIN(level, (int)RH_LOG_DEBUG));
 }
 
-/* sd_notify(3), for Type=notify services. */
-static void notify_service_manager(void)
+static void warn_of_service_manager(void)
 {
-	static const char state[] = "READY=1";
+	rh_log(RH_LOG_WARNING, TAG, "cannot tell %s that we serve: %s",
+	       getenv("NOTIFY_SOCKET"), strerror(errno));
+}
+
+/*
+ * sd_notify(3), for Type=notify services, in two steps: before and after the
+ * start. Returns -1 when there is nobody to tell.
+ */
+static int connect_to_service_manager(void)
+{
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = path ? strlen(path) : 0;
 	cleanup_close int fd = -1;
 
 	if (length < 2 || length >= sizeof(address.sun_path))
-		return;
+		return -1;
 	memcpy(address.sun_path, path, length);
 	if (path[0] == '@')
 		address.sun_path[0] = '\0'; /* an abstract name */
@@ -128,12 +136,22 @@ static void notify_service_manager(void)
 	if (fd < 0 ||
 	    connect(fd, (const struct sockaddr *)&address,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-				length)) < 0 ||
-	    write(fd, state, strlen(state)) < 0)
-		rh_log(RH_LOG_WARNING, TAG, "cannot tell %s that we serve: %s",
-		       path, strerror(errno));
+				length)) < 0) {
+		warn_of_service_manager();
+		return -1;
+	}
+	return steal_fd(&fd);
 }
 
+static void tell_service_manager(int fd)
+{
+	static const char state[] = "READY=1";
+
+	if (fd >= 0 && write(fd, state, strlen(state)) < 0)
+		warn_of_service_manager();
+}
+
+/* socket_path: absolute, or NULL */
 static void print_hints(const struct options *options,
 			const struct server *server, const char *socket_path)
 {
@@ -144,10 +162,10 @@ static void print_hints(const struct options *options,
 	};
 	const struct export_options *export = &options->server.export;
 	const struct driver_info *disk = server_disk(server);
-	cleanup_free char *absolute_path = NULL;
 	struct hints hints = {
 		.name = export->name,
 		.image = options->image ? options->image : export->driver->name,
+		.socket = socket_path,
 		.fd = options->fd,
 		.size_bytes = disk->size_bytes,
 		.cache = caches[disk->cache],
@@ -159,13 +177,28 @@ static void print_hints(const struct options *options,
 
 	if (options->verbosity < 0)
 		return;
-	if (socket_path) {
-		absolute_path = realpath(socket_path, NULL);
-		hints.socket = absolute_path ? absolute_path : socket_path;
-	}
 	hints_print_ready(&hints, stdout);
 	hints_print_paste(&hints, stdout);
 	fflush(stdout);
+}
+
+/* What must be found or connected to comes first. */
+static int start_and_tell(const struct options *options, struct server *server,
+			  const char *socket_path)
+{
+	cleanup_close int manager_fd = connect_to_service_manager();
+	cleanup_free char *absolute_path = NULL;
+	int error;
+
+	if (socket_path)
+		absolute_path = realpath(socket_path, NULL);
+	error = server_start(server);
+	if (error)
+		return error;
+	print_hints(options, server,
+		    absolute_path ? absolute_path : socket_path);
+	tell_service_manager(manager_fd);
+	return 0;
 }
 
 static int listen_and_serve(const struct options *options,
@@ -183,11 +216,10 @@ static int listen_and_serve(const struct options *options,
 					      options->socket_mode,
 					      options->socket_gid);
 	}
-	if (!error) {
-		print_hints(options, server, socket_path);
-		notify_service_manager();
+	if (!error)
+		error = start_and_tell(options, server, socket_path);
+	if (!error)
 		error = server_run(server, NULL);
-	}
 	server_destroy(server); /* before its path is freed */
 	return error;
 }

@@ -118,7 +118,9 @@ static int serve_child(struct vm *vm, char **command, int fds[2],
 	rh_fd_close(&fds[1]);
 	if (error)
 		return error;
-	error = server_run(vm->server, &vm->watch);
+	error = server_start(vm->server);
+	if (!error)
+		error = server_run(vm->server, &vm->watch);
 	end_child(vm);
 	return error;
 }

@@ -23,6 +23,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/server.h"
+#include "server/socket_file.h"
 
 #define TAG "ringhost"
 
@@ -31,7 +32,7 @@ struct server {
 	struct worker **workers;
 	unsigned int nr_workers; /* that exist */
 	struct export *export;
-	const char *socket_path; /* not owned; NULL: no path to remove */
+	struct socket_file socket_file; /* to be removed at the end */
 	int signal_fd;
 	bool stopping;
 };
@@ -136,9 +137,23 @@ static int create_workers(struct server *server)
 	while (!error && server->nr_workers < nr_workers)
 		error = create_worker(server, kind);
 	if (error && !is_refusal(error))
-		rh_log(RH_LOG_ERROR, TAG, "cannot start worker %u of %u: %s",
+		rh_log(RH_LOG_ERROR, TAG, "cannot make worker %u of %u: %s",
 		       server->nr_workers + 1, nr_workers, strerror(-error));
 	return error;
+}
+
+static int start_workers(struct server *server)
+{
+	for (unsigned int i = 0; i < server->nr_workers; i++) {
+		int error = worker_start(server->workers[i]);
+
+		if (!error)
+			continue;
+		rh_log(RH_LOG_ERROR, TAG, "cannot start worker %u of %u: %s",
+		       i + 1, server->nr_workers, strerror(-error));
+		return error;
+	}
+	return 0;
 }
 
 int server_create(const struct server_options *options, struct server **ret)
@@ -149,7 +164,9 @@ int server_create(const struct server_options *options, struct server **ret)
 	if (!server)
 		return -ENOMEM;
 	server->options = *options;
+	server->options.export.driver_options.nr_workers = options->nr_workers;
 	server->signal_fd = -1;
+	socket_file_init(&server->socket_file);
 	allow_many_fds();
 	error = block_signals(options, &server->signal_fd);
 	if (error)
@@ -160,7 +177,7 @@ int server_create(const struct server_options *options, struct server **ret)
 	if (!error)
 		error = create_workers(server);
 	if (!error)
-		error = export_create(&options->export, server->workers,
+		error = export_create(&server->options.export, server->workers,
 				      server->nr_workers, &server->export);
 	if (error) {
 		server_destroy(server);
@@ -170,13 +187,6 @@ int server_create(const struct server_options *options, struct server **ret)
 	return 0;
 }
 
-static void remove_socket(struct server *server)
-{
-	if (server->socket_path)
-		rh_socket_unlink(server->socket_path);
-	server->socket_path = NULL;
-}
-
 void server_destroy(struct server *server)
 {
 	if (!server)
@@ -184,7 +194,7 @@ void server_destroy(struct server *server)
 	if (server->export)
 		export_stop(server->export);
 	export_destroy(server->export);
-	remove_socket(server);
+	socket_file_remove(&server->socket_file);
 	for (unsigned int i = 0; i < server->nr_workers; i++)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
@@ -241,8 +251,11 @@ int server_listen(struct server *server, const char *path, mode_t mode,
 		log_listen_error(path, error);
 		return error;
 	}
-	server->socket_path = path;
-	error = serve_fd(server, fd, true);
+	error = socket_file_hold(&server->socket_file, path);
+	if (error)
+		log_listen_error(path, error);
+	else
+		error = serve_fd(server, fd, true);
 	if (error)
 		rh_fd_close(&fd);
 	return error;
@@ -266,6 +279,11 @@ int server_adopt(struct server *server, int fd)
 int server_connect(struct server *server, int fd)
 {
 	return serve_fd(server, fd, false);
+}
+
+int server_start(struct server *server)
+{
+	return start_workers(server);
 }
 
 void server_stop(struct server *server)

@@ -40,8 +40,8 @@ struct server_watch {
 struct server;
 
 /*
- * Start the workers and open the image. Returns 0 with *ret set, or -errno
- * (logged, as by all functions here).
+ * Open the image and make all else that the process will need; no thread yet.
+ * Returns 0 with *ret set, or -errno (logged, as by all functions here).
  */
 int server_create(const struct server_options *options, struct server **ret);
 
@@ -53,6 +53,9 @@ int server_listen(struct server *server, const char *path, mode_t mode,
 		  gid_t gid);
 int server_adopt(struct server *server, int fd);
 int server_connect(struct server *server, int fd);
+
+/* Start the workers; once, before server_run(). */
+int server_start(struct server *server);
 
 /*
  * Serve until a signal ends it, the last socket is gone, or the export fails.

@@ -100,6 +100,7 @@ static void *run_thread(void *opaque)
 	bool was_empty;
 	int result;
 
+	pthread_setname_np(pthread_self(), "ringhost-io");
 	pthread_mutex_lock(&pool->lock);
 	while ((op = wait_for_work(pool))) {
 		pthread_mutex_unlock(&pool->lock);
@@ -130,7 +131,6 @@ static int start_thread(struct threadpool *pool)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return -error;
-	pthread_setname_np(pool->threads[pool->nr_threads], "ringhost-io");
 	pool->nr_threads++;
 	return 0;
 }
@@ -147,8 +147,8 @@ int threadpool_create(struct threadpool **ret)
 	list_init(&pool->todo);
 	list_init(&pool->done);
 	pool->done_fd = rh_eventfd_create();
-	result = pool->done_fd < 0 ? pool->done_fd : start_thread(pool);
-	if (result < 0) {
+	if (pool->done_fd < 0) {
+		result = pool->done_fd;
 		threadpool_destroy(pool);
 		return result;
 	}
@@ -172,9 +172,10 @@ void threadpool_destroy(struct threadpool *pool)
 	free(pool);
 }
 
-void threadpool_submit(struct threadpool *pool, struct io_op *op)
+int threadpool_submit(struct threadpool *pool, struct io_op *op)
 {
 	bool all_busy;
+	int result = 0;
 
 	pthread_mutex_lock(&pool->lock);
 	list_append(&pool->todo, &op->link);
@@ -182,9 +183,14 @@ void threadpool_submit(struct threadpool *pool, struct io_op *op)
 	all_busy = pool->nr_todo > pool->nr_idle;
 	pthread_cond_signal(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
-	/* If that fails, those that are there do the work, later. */
 	if (all_busy && pool->nr_threads < THREADPOOL_MAX_THREADS)
-		start_thread(pool);
+		result = start_thread(pool);
+	/* If that fails, those that are there do the work, later. */
+	if (result == 0 || pool->nr_threads)
+		return 0;
+	list_remove(&op->link);
+	pool->nr_todo--;
+	return result;
 }
 
 int threadpool_fd(const struct threadpool *pool)
@@ -225,9 +231,14 @@ static struct thread_engine *to_threads(struct engine *engine)
 static int threads_submit(struct engine *engine, struct io_op *op)
 {
 	struct thread_engine *threads = to_threads(engine);
+	int result;
 
 	threads->nr_under_way++;
-	threadpool_submit(threads->pool, op);
+	result = threadpool_submit(threads->pool, op);
+	if (unlikely(result < 0)) {
+		op->result = result;
+		list_append(&threads->finished, &op->link);
+	}
 	return 0;
 }
 
@@ -320,6 +331,8 @@ static int threads_turn(struct engine *engine, bool wait)
 	struct epoll_event events[MAX_EVENTS];
 	int nr;
 
+	if (!list_empty(&threads->finished))
+		wait = false;
 	if (!list_empty(&threads->gone)) {
 		wait = false;
 		call_removed(&threads->gone);

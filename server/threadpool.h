@@ -21,14 +21,17 @@ int threadpool_engine_create(struct engine **ret);
 
 struct threadpool;
 
-/* Returns 0 with *ret set, or -errno. The first thread runs then. */
+/* Returns 0 with *ret set, or -errno. No thread runs yet. */
 int threadpool_create(struct threadpool **ret);
 
 /* What is under way is waited for; done() is not called. NULL is accepted. */
 void threadpool_destroy(struct threadpool *pool);
 
-/* Any kind of operation. Its result is in op->result once it is done. */
-void threadpool_submit(struct threadpool *pool, struct io_op *op);
+/*
+ * Any kind of operation. Its result is in op->result once it is done.
+ * Returns 0, or -errno when there is not one thread and none can be started.
+ */
+int threadpool_submit(struct threadpool *pool, struct io_op *op);
 
 /* An eventfd, written to when the list of what is done is no longer empty. */
 int threadpool_fd(const struct threadpool *pool);

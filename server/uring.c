@@ -118,12 +118,12 @@ static void submit_call(struct uring *uring, struct io_op *op)
 	int result = uring->pool ? 0 : start_pool(uring);
 
 	uring->nr_under_way++;
+	if (result == 0)
+		result = threadpool_submit(uring->pool, op);
 	if (result < 0) {
 		op->result = result;
 		list_append(&uring->finished, &op->link);
-		return;
 	}
-	threadpool_submit(uring->pool, op);
 }
 
 static bool start_prompt(struct uring *uring)

@@ -36,10 +36,17 @@ struct command {
 	struct worker_queue *queue;
 };
 
+/* Its own is the one name that a thread can give without /proc. */
+static cold_code void take_name(const struct worker *worker)
+{
+	pthread_setname_np(pthread_self(), worker->name);
+}
+
 static void *run_thread(void *opaque)
 {
 	struct worker *worker = opaque;
 
+	take_name(worker);
 	while (!worker->quit)
 		worker_run_turn(worker);
 	return NULL;
@@ -94,7 +101,7 @@ static int send_command(struct worker *worker, enum command_kind kind,
 }
 
 /* All signals are the control thread's, but for faults in guest memory. */
-static int start_thread(struct worker *worker)
+int worker_start(struct worker *worker)
 {
 	sigset_t all;
 	sigset_t before;
@@ -107,7 +114,6 @@ static int start_thread(struct worker *worker)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return -error;
-	pthread_setname_np(worker->thread, worker->name);
 	worker->thread_runs = true;
 	return 0;
 }
@@ -127,10 +133,7 @@ static int set_up(struct worker *worker, enum engine_kind kind)
 	worker->commands.fd = worker->command_fds[0];
 	worker->commands.ready = read_commands;
 	worker->commands.removed = note_quit;
-	result = engine_watch(worker->engine, &worker->commands);
-	if (result < 0)
-		return result;
-	return start_thread(worker);
+	return engine_watch(worker->engine, &worker->commands);
 }
 
 int worker_create(const char *name, enum engine_kind kind,

@@ -21,7 +21,8 @@
 struct worker;
 
 /*
- * Start a worker. name: of the thread ("disk0/w0", cut to 15 bytes).
+ * All of a worker but its thread: what a confined process could not make any
+ * more. name: of the thread ("disk0/w0", cut to 15 bytes).
  * poll_usec: how long it may look for work, where that pays, before it
  * sleeps; 0: not at all.
  * Returns 0 with *ret set, or -errno as engine_create().
@@ -29,7 +30,10 @@ struct worker;
 int worker_create(const char *name, enum engine_kind kind,
 		  unsigned int poll_usec, struct worker **ret);
 
-/* Ends the thread; no queue of it runs. NULL is accepted. */
+/* Start the thread, once. Returns 0 or -errno. */
+int worker_start(struct worker *worker);
+
+/* Ends the thread, if it was started; no queue of it runs. NULL is accepted. */
 void worker_destroy(struct worker *worker);
 
 /* "io_uring" or "threads" */

@@ -143,6 +143,7 @@ static void run_case(const struct count_case *which)
 		return;
 	}
 	guest_init(guest, which->shape);
+	assert_int_equal(worker_start(worker), 0);
 	run_parts(worker, &turns, which);
 	worker_destroy(worker);
 	guest_deinit(guest);

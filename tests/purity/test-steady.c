@@ -228,6 +228,7 @@ static void make_worker(struct bench *bench)
 		assert_int_equal(worker_create("steady", ENGINE_THREADS,
 					       kind->poll_usec, &bench->worker),
 				 0);
+	assert_int_equal(worker_start(bench->worker), 0);
 }
 
 static struct rh_queue *queue_of(struct bench *bench)

@@ -127,6 +127,8 @@ int bench_set_up(void **state)
 	if (worker_create("disk0/worker-with-a-long-name", kind,
 			  bench_poll_usec, &bench->worker) < 0)
 		assert_int_equal(kind, ENGINE_URING);
+	else
+		assert_int_equal(worker_start(bench->worker), 0);
 	bench->driver.driver.ops = &bench_driver_ops;
 	bench->driver.driver.info = (struct driver_info){
 		.size_bytes = 1 << 20,
