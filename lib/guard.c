@@ -106,10 +106,14 @@ static struct rh_guard *find(uintptr_t address)
 	return guard;
 }
 
+/* The new pages get a guest's data, too: no core file is to have them. */
 static bool map_over(void *start, size_t size_bytes, int flags, int fd)
 {
-	return mmap(start, size_bytes, PROT_READ | PROT_WRITE,
-		    flags | MAP_NORESERVE | MAP_FIXED, fd, 0) != MAP_FAILED;
+	if (mmap(start, size_bytes, PROT_READ | PROT_WRITE,
+		 flags | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED)
+		return false;
+	madvise(start, size_bytes, MADV_DONTDUMP);
+	return true;
 }
 
 /* Where pages cannot be replaced one by one: huge ones, or too many. */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "server/drivers/bounce.h"
 
@@ -17,6 +18,8 @@ int bounce_pool_init(struct bounce_pool *pool)
 
 	if (!memory)
 		return -ENOMEM;
+	/* A core file of ours is no place for a guest's data. */
+	madvise(memory, POOL_BYTES, MADV_DONTDUMP);
 	pool->memory = memory;
 	list_init(&pool->free);
 	for (size_t i = 0; i < BOUNCE_NR; i++) {
@@ -35,6 +38,8 @@ void bounce_pool_deinit(struct bounce_pool *pool)
 	list_for_each(node, &pool->free)
 		nr_free++;
 	assert(nr_free == BOUNCE_NR);
+	/* The heap may have use for it. */
+	madvise(pool->memory, POOL_BYTES, MADV_DODUMP);
 	free(pool->memory);
 	pool->memory = NULL;
 }

@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "lib/guard.h"
 #include "tests/unit/device-world.h"
+#include "tests/unit/dumped.h"
 
 #define PAGE_BYTES 4096
 
@@ -73,9 +74,11 @@ static void what_is_revoked_fails_in_the_kernel(void **state)
 	assert_true(rh_guard_lost(guard));
 	assert_int_equal(write(file, memory, PAGE_BYTES), -1);
 	assert_int_equal(errno, EFAULT);
+	assert_false(is_dumped(memory));
 	/* and a touch of ours changes nothing for the page beside it */
 	assert_int_equal(memory[7], 0);
 	memory[7] = 1;
+	assert_false(is_dumped(memory));
 	assert_int_equal(write(file, memory + PAGE_BYTES, PAGE_BYTES), -1);
 	assert_int_equal(errno, EFAULT);
 	rh_guard_release(guard);

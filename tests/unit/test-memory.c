@@ -13,6 +13,7 @@
 
 #include "common/fd.h"
 #include "lib/memory.h"
+#include "tests/unit/dumped.h"
 
 #define MIB   UINT64_C(0x100000)
 
@@ -322,6 +323,20 @@ static void all_509_slots_resolve_and_one_more_is_refused(void **state)
 	close(fd);
 }
 
+/* A core file of the process is no place for a guest's secrets. */
+static void guest_memory_is_not_in_core_dumps(void **state)
+{
+	struct vhost_user_region region = region_at(GUEST, MIB);
+	int fd = memfd_of(MIB);
+	struct rh_map *map = map_of(&region, fd);
+	size_t bytes;
+
+	(void)state;
+	assert_false(is_dumped(rh_region_pages(&map->regions[0], &bytes)));
+	rh_map_put(map);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +353,7 @@ int main(void)
 		cmocka_unit_test(
 			only_the_region_of_the_same_place_and_size_is_removed),
 		cmocka_unit_test(all_509_slots_resolve_and_one_more_is_refused),
+		cmocka_unit_test(guest_memory_is_not_in_core_dumps),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
