@@ -396,8 +396,36 @@ static const struct engine_ops uring_ops = {
 	.turn = uring_turn,
 };
 
+/*
+ * Whoever takes over a thread has the ring, too, whose operations no filter of
+ * system calls sees: it carries out those of this file and uring_watch.c, and
+ * nothing can be registered with it any more but that it is enabled.
+ */
+static int restrict_operations(struct uring *uring)
+{
+	static const uint8_t codes[] = {
+		IORING_OP_NOP,	     IORING_OP_READV,	 IORING_OP_WRITEV,
+		IORING_OP_READ,	     IORING_OP_WRITE,	 IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	};
+	struct io_uring_restriction allowed[ARRAY_SIZE(codes) + 2] = { 0 };
+	size_t nr = 0;
+
+	for (; nr < ARRAY_SIZE(codes); nr++) {
+		allowed[nr].opcode = IORING_RESTRICTION_SQE_OP;
+		allowed[nr].sqe_op = codes[nr];
+	}
+	allowed[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	allowed[nr++].sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
+	allowed[nr].opcode = IORING_RESTRICTION_REGISTER_OP;
+	allowed[nr++].register_op = IORING_REGISTER_ENABLE_RINGS;
+	return io_uring_register((unsigned int)uring->ring.ring_fd,
+				 IORING_REGISTER_RESTRICTIONS, allowed,
+				 (unsigned int)nr);
+}
+
 /* The best ring that this kernel makes: 6.1, 5.19, before. */
-static int set_up(struct uring *uring, unsigned int nr_entries)
+static int make_ring(struct uring *uring, unsigned int nr_entries)
 {
 	static const unsigned int flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -425,6 +453,18 @@ static int set_up(struct uring *uring, unsigned int nr_entries)
 		return 0;
 	io_uring_queue_exit(&uring->ring);
 	return -ENOSYS;
+}
+
+static int set_up(struct uring *uring, unsigned int nr_entries)
+{
+	int result = make_ring(uring, nr_entries);
+
+	if (result < 0)
+		return result;
+	result = restrict_operations(uring);
+	if (result < 0)
+		io_uring_queue_exit(&uring->ring);
+	return result;
 }
 
 int uring_create(unsigned int nr_entries, struct engine **ret)
