@@ -74,6 +74,8 @@ static const char help_text[] =
 	"  --aio=ENGINE           io_uring, or threads where that is not allowed\n"
 	"  --poll-us=N            look for work for N microseconds at most before a\n"
 	"                         thread sleeps, where that pays (default: 0, off)\n"
+	"  --sandbox=MODE         auto: give up all that serving does not take, as far\n"
+	"                         as this host can (default); on: or fail; off\n"
 	"  -v, --verbose          log more        -q, --quiet    log trouble only\n"
 	"  -h, --help             this text       -V, --version\n"
 	"  --print-capabilities   for management tools, in JSON\n"
@@ -117,8 +119,8 @@ static void warn_of_service_manager(void)
 }
 
 /*
- * sd_notify(3), for Type=notify services, in two steps: before and after the
- * start. Returns -1 when there is nobody to tell.
+ * sd_notify(3), for Type=notify services, in two steps: a confined process
+ * cannot connect any more. Returns -1 when there is nobody to tell.
  */
 static int connect_to_service_manager(void)
 {
@@ -182,7 +184,7 @@ static void print_hints(const struct options *options,
 	fflush(stdout);
 }
 
-/* What must be found or connected to comes first. */
+/* The process is confined in between: what it must find is found before. */
 static int start_and_tell(const struct options *options, struct server *server,
 			  const char *socket_path)
 {
@@ -192,7 +194,7 @@ static int start_and_tell(const struct options *options, struct server *server,
 
 	if (socket_path)
 		absolute_path = realpath(socket_path, NULL);
-	error = server_start(server);
+	error = server_start(server, 0);
 	if (error)
 		return error;
 	print_hints(options, server,

@@ -267,6 +267,21 @@ static int take_read_only(struct parser *parser)
 	return 0;
 }
 
+static int take_sandbox(struct parser *parser)
+{
+	enum sandbox_mode *mode = &parser->options->server.sandbox;
+
+	if (!strcmp(parser->value, "auto"))
+		*mode = SANDBOX_AUTO;
+	else if (!strcmp(parser->value, "on"))
+		*mode = SANDBOX_ON;
+	else if (!strcmp(parser->value, "off"))
+		*mode = SANDBOX_OFF;
+	else
+		return refuse(parser, "auto, on or off");
+	return 0;
+}
+
 static int take_serial(struct parser *parser)
 {
 	char takes[64];
@@ -365,6 +380,7 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_QUEUE_SIZE] = { "queue-size", take_queue_size, true },
 	[ROW_QUIET] = { "quiet", take_quiet, false, 'q' },
 	[ROW_READ_ONLY] = { "read-only", take_read_only },
+	[ROW_SANDBOX] = { "sandbox", take_sandbox, true },
 	[ROW_SERIAL] = { "serial", take_serial, true },
 	[ROW_SIZE] = { "size", take_size, true },
 	[ROW_SOCKET_GROUP] = { "socket-group", take_socket_group, true },

@@ -118,7 +118,8 @@ static int serve_child(struct vm *vm, char **command, int fds[2],
 	rh_fd_close(&fds[1]);
 	if (error)
 		return error;
-	error = server_start(vm->server);
+	/* The child is no part of the sandbox: it was started before. */
+	error = server_start(vm->server, vm->pid);
 	if (!error)
 		error = server_run(vm->server, &vm->watch);
 	end_child(vm);

@@ -281,9 +281,17 @@ int server_connect(struct server *server, int fd)
 	return serve_fd(server, fd, false);
 }
 
-int server_start(struct server *server)
+int server_start(struct server *server, pid_t child)
 {
-	return start_workers(server);
+	const struct sandbox_options options = {
+		.mode = server->options.sandbox,
+		.directory_fd = server->socket_file.directory_fd,
+		.file_name = server->socket_file.name,
+		.child = child,
+	};
+	int error = sandbox_enter(&options);
+
+	return error ? error : start_workers(server);
 }
 
 void server_stop(struct server *server)

@@ -18,6 +18,7 @@
 
 #include "server/engine.h"
 #include "server/export.h"
+#include "server/sandbox.h"
 
 struct server_options {
 	struct export_options export;
@@ -26,6 +27,7 @@ struct server_options {
 	enum engine_kind engine;
 	bool engine_given; /* by the user: no silent fallback */
 	bool exit_on_disconnect;
+	enum sandbox_mode sandbox;
 };
 
 /* Somebody who takes part in the loop, such as the parent of a VM. */
@@ -54,8 +56,12 @@ int server_listen(struct server *server, const char *path, mode_t mode,
 int server_adopt(struct server *server, int fd);
 int server_connect(struct server *server, int fd);
 
-/* Start the workers; once, before server_run(). */
-int server_start(struct server *server);
+/*
+ * Confine the process, as the options say, then start the workers; once,
+ * before server_run(). child: a process that it may signal and wait for; 0:
+ * none.
+ */
+int server_start(struct server *server, pid_t child);
 
 /*
  * Serve until a signal ends it, the last socket is gone, or the export fails.

@@ -136,11 +136,11 @@ static void help_names_what_there_is(void **state)
 		"format",	"help",
 		"num-queues",	"print-capabilities",
 		"queue-size",	"quiet",
-		"read-only",	"serial",
-		"size",		"socket-group",
-		"socket-mode",	"socket-path",
-		"threads",	"verbose",
-		"version",
+		"read-only",	"sandbox",
+		"serial",	"size",
+		"socket-group", "socket-mode",
+		"socket-path",	"threads",
+		"verbose",	"version",
 	};
 	char option[64];
 

@@ -25,8 +25,8 @@ HAZARDS = (
      "only lib/memory.c and lib/guard.c map memory"),
     ("userfaultfd", r"\bUFFD\w+|\buffd\w*|\bSYS_userfaultfd\b"
      r"|\blinux/userfaultfd\.h",
-     ("lib/postcopy.c",), PRODUCT,
-     "only lib/postcopy.c knows userfaultfd"),
+     ("lib/postcopy.c", "server/sandbox_filter.c"), PRODUCT,
+     "only lib/postcopy.c knows userfaultfd, and the filter that lets it"),
     ("guest-atomics", r"\b__(?:atomic|sync)_\w+|\batomic_\w+\s*\(\s*\(",
      ("lib/split.c", "lib/packed.c", "lib/dirty.c", "lib/inflight_region.h"),
      PRODUCT,
@@ -44,8 +44,9 @@ HAZARDS = (
      ("lib/split.c", "lib/packed.c", "lib/chain.c", "server/blk_"),
      PRODUCT, "volatile stands only where guest memory is copied"),
     ("io_uring", r"\bio_uring_\w+|\bliburing\.h|\blinux/io_uring\.h",
-     ("server/uring.c", "server/uring_"), PRODUCT,
-     "only server/uring.c and server/uring_* know io_uring"),
+     ("server/uring.c", "server/uring_", "server/sandbox_filter.c"), PRODUCT,
+     "only server/uring.c and server/uring_* know io_uring, and the filter "
+     "that lets them"),
     ("aio", r"\bSYS_io_\w+|\blinux/aio_abi\.h",
      ("common/peerfd.c", "server/prompt.c"), PRODUCT,
      "only common/peerfd.c and server/prompt.c know Linux's older AIO"),
