@@ -160,6 +160,8 @@ static void exec_program(const struct server *server,
 		add_argument(&arguments, *option);
 	if (!options->no_image)
 		add_argument(&arguments, server->image);
+	if (options->prepare)
+		options->prepare(server);
 	execv(arguments.argv[0], (char *const *)arguments.argv);
 	_exit(127);
 }

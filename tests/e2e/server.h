@@ -22,6 +22,8 @@
 #define SERVER_START_MSEC  20000
 #define SERVER_STOP_MSEC   10000
 
+struct server;
+
 struct server_options {
 	uint64_t image_bytes;	       /* 0: SERVER_IMAGE_BYTES */
 	const char *image;	       /* that of another server, by a link */
@@ -31,6 +33,8 @@ struct server_options {
 	bool pass_connected;	       /* --fd= with one end of a pair */
 	unsigned int nr_inherited_fds; /* open in the server, for nothing */
 	const char *options[SERVER_MAX_OPTIONS + 1]; /* up to a NULL */
+	/* NULL, or what the child does to itself before it becomes the server */
+	void (*prepare)(const struct server *server);
 };
 
 struct server {

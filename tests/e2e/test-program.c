@@ -315,6 +315,20 @@ static void run_lets_its_command_see_signals_and_streams(void **state)
 			 1);
 }
 
+/* It was started before, and may need what a server does not. */
+static void run_does_not_confine_its_command(void **state)
+{
+	(void)state;
+	make_vm("qemu-system-test",
+		"grep -E 'Seccomp:|NoNewPrivs|CapEff' /proc/self/status");
+	assert_int_equal(
+		run("grep -E 'Seccomp:|NoNewPrivs|CapEff' "
+		    "/proc/self/status >outside; "
+		    "$SERVER run $IMAGE -- ./qemu-system-test >inside; "
+		    "cmp outside inside"),
+		0);
+}
+
 static void run_gives_its_command_a_connected_socket(void **state)
 {
 	(void)state;
@@ -366,6 +380,7 @@ int main(void)
 		IN_DIRECTORY(run_tells_by_which_signal_its_command_ended),
 		IN_DIRECTORY(run_passes_signals_on),
 		IN_DIRECTORY(run_lets_its_command_see_signals_and_streams),
+		IN_DIRECTORY(run_does_not_confine_its_command),
 		IN_DIRECTORY(run_gives_its_command_a_connected_socket),
 		IN_DIRECTORY(run_says_why_its_command_does_not_start),
 		IN_DIRECTORY(run_leaves_nothing_behind),

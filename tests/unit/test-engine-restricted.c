@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -35,11 +34,13 @@ static int submit(struct uring *uring, unsigned int code, unsigned int flags)
 	struct io_uring_cqe *cqe;
 	int result;
 
-	assert_non_null(sqe);
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = (uint8_t)code;
-	sqe->flags = (uint8_t)flags;
-	sqe->fd = -1;
+	if (!sqe)
+		return -EBUSY;
+	*sqe = (struct io_uring_sqe){
+		.opcode = (uint8_t)code,
+		.flags = (uint8_t)flags,
+		.fd = -1,
+	};
 	assert_int_equal(io_uring_submit_and_wait(&uring->ring, 1), 1);
 	assert_int_equal(io_uring_peek_cqe(&uring->ring, &cqe), 0);
 	result = cqe->res;
