@@ -104,6 +104,7 @@ static const struct rule rules[] = {
 	ANY(getsockopt),
 	INT(setsockopt, 2, SO_LINGER),
 	ANY(shutdown),
+	ANY(timerfd_create),
 	ANY(timerfd_settime),
 
 	/* files that are open, or that the front-end sends */
