@@ -30,10 +30,12 @@ static void set_timer(const struct fault_context *context)
 	uint64_t soonest = NEVER;
 	int outcome;
 
-	list_for_each(node, &context->waiting)
-		soonest = MIN(soonest,
-			      container_of(node, struct fault_request, link)
-				      ->deadline_nsec);
+	list_for_each(node, &context->waiting) {
+		const struct fault_request *request =
+			container_of(node, struct fault_request, link);
+
+		soonest = MIN(soonest, request->deadline_nsec);
+	}
 	if (soonest != NEVER) {
 		spec.it_value.tv_sec = (time_t)(soonest / NSEC_PER_SEC);
 		spec.it_value.tv_nsec = (long)(soonest % NSEC_PER_SEC);

@@ -194,7 +194,7 @@ int fault_rule_parse(const char *text, struct fault_rule *ret)
 		       text, strlen(text), sizeof(copy) - 1);
 		return -EINVAL;
 	}
-	strcpy(copy, text);
+	memcpy(copy, text, strlen(text) + 1);
 	error = read_ops(&reader, strsep(&next, ","));
 	while (!error && (word = strsep(&next, ",")))
 		error = read_word(&reader, word, &given);

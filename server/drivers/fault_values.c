@@ -151,7 +151,7 @@ int fault_take_chance(struct fault_reader *reader)
 			ppm += (uint64_t)(*end++ - '0') * scale;
 		}
 	}
-	if (strcmp(end, "%") || !ppm || ppm > MAX_PERCENT * 10000)
+	if (strcmp(end, "%") || !ppm || ppm > (uint64_t)MAX_PERCENT * 10000)
 		return refuse_value(reader,
 				    "a percentage such as 5% or 0.1%, from "
 				    "0.0001% to 100%");

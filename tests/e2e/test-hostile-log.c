@@ -123,6 +123,18 @@ static bool is_written(const struct logged *logged,
 	return false;
 }
 
+/*
+ * A packed ring is guest memory like any other, and marked where the device
+ * has written to it; the parts of the rings here share their pages.
+ */
+static bool is_ring(const struct logged *logged, uint64_t page)
+{
+	const struct fe_vring *vring = &logged->client.vrings[0];
+
+	return vring->is_packed && page >= vring->desc_addr / PAGE &&
+	       page <= vring->used_addr / PAGE;
+}
+
 static void expect_marks(const struct logged *logged,
 			 const struct odd_chain *chain, uint32_t type,
 			 uint64_t status)
@@ -130,7 +142,8 @@ static void expect_marks(const struct logged *logged,
 	for (uint64_t page = 0; page < logged->log.bytes * 8; page++) {
 		bool should = is_written(logged, chain, type, status, page);
 
-		if (fe_dirty_log_has(&logged->log, page * PAGE) != should)
+		if (!is_ring(logged, page) &&
+		    fe_dirty_log_has(&logged->log, page * PAGE) != should)
 			probe_expect("page", page, should ? -ENOENT : -EEXIST,
 				     PROBE_OK);
 	}
@@ -201,6 +214,7 @@ static void wild_lengths_mark_nothing_else(void **state)
 		     at += PAGE)
 			if ((at < logged.arena || at >= MEMORY_BYTES) &&
 			    at / PAGE != status / PAGE &&
+			    !is_ring(&logged, at / PAGE) &&
 			    fe_dirty_log_has(&logged.log, at))
 				probe_expect("page", at / PAGE, -EEXIST,
 					     PROBE_OK);
