@@ -295,24 +295,28 @@ static void kill_again_and_again(const struct storage *storage, bool is_packed,
 	free(world);
 }
 
+/* D-04 */
 static void a_split_queue_on_a_file_survives_kills(void **state)
 {
 	(void)state;
 	kill_again_and_again(&file, false, 1);
 }
 
+/* D-04 */
 static void a_packed_queue_on_a_file_survives_kills(void **state)
 {
 	(void)state;
 	kill_again_and_again(&file, true, 1);
 }
 
+/* D-04 */
 static void four_split_queues_on_a_file_survive_kills(void **state)
 {
 	(void)state;
 	kill_again_and_again(&file, false, 4);
 }
 
+/* D-04 */
 static void four_packed_queues_on_a_file_survive_kills(void **state)
 {
 	(void)state;

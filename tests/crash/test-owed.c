@@ -124,6 +124,7 @@ static void owe_at_all_points(bool is_packed, bool is_indirect)
 	}
 }
 
+/* D-03 */
 static void a_split_queue_is_owed_what_did_not_complete(void **state)
 {
 	(void)state;
@@ -136,6 +137,7 @@ static void a_split_queue_of_tables_is_owed_what_did_not_complete(void **state)
 	owe_at_all_points(false, true);
 }
 
+/* D-03 */
 static void a_packed_queue_is_owed_what_did_not_complete(void **state)
 {
 	(void)state;

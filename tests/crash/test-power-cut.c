@@ -196,24 +196,28 @@ static void lose_power_again_and_again(enum judge_cache cache, bool is_packed,
 	free(world);
 }
 
+/* D-01 */
 static void a_split_queue_keeps_what_was_flushed(void **state)
 {
 	(void)state;
 	lose_power_again_and_again(JUDGE_VOLATILE, false, 1);
 }
 
+/* D-01 */
 static void a_packed_queue_keeps_what_was_flushed(void **state)
 {
 	(void)state;
 	lose_power_again_and_again(JUDGE_VOLATILE, true, 1);
 }
 
+/* D-01 */
 static void four_split_queues_keep_what_was_flushed(void **state)
 {
 	(void)state;
 	lose_power_again_and_again(JUDGE_VOLATILE, false, 4);
 }
 
+/* D-01 */
 static void four_packed_queues_keep_what_was_flushed(void **state)
 {
 	(void)state;

@@ -263,6 +263,7 @@ static void die_at_each_step(uint16_t start)
 	free(world);
 }
 
+/* D-03 */
 static void each_state_of_a_split_ring_is_recovered(void **state)
 {
 	(void)state;

@@ -162,6 +162,7 @@ static void reset_in_recovery(bool is_packed, bool keeps_region)
 	close_world(world);
 }
 
+/* D-05 */
 static void no_old_write_in_a_new_region(void **state)
 {
 	(void)state;
@@ -169,6 +170,7 @@ static void no_old_write_in_a_new_region(void **state)
 	start_anew_with_a_new_region(true);
 }
 
+/* D-05 */
 static void no_old_write_after_a_reset_before_the_rings(void **state)
 {
 	(void)state;
@@ -176,6 +178,7 @@ static void no_old_write_after_a_reset_before_the_rings(void **state)
 		reset_before_the_rings(i & 1, i & 2);
 }
 
+/* D-05 */
 static void no_old_write_after_a_reset_in_recovery(void **state)
 {
 	(void)state;

@@ -165,7 +165,7 @@ static void an_error_of_any_range_is_that_of_the_request(void **state)
 	stop();
 }
 
-/* D-15: each of four pieces fails once, and then none of them does */
+/* B-27, D-15: each of four pieces fails once, and then none of them does */
 static void an_error_of_any_piece_is_that_of_the_request(void **state)
 {
 	(void)state;

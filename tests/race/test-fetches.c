@@ -291,12 +291,14 @@ static void run_transfers(bool is_packed)
 	}
 }
 
+/* G-08 */
 static void a_chain_of_a_split_ring_is_read_once(void **state)
 {
 	(void)state;
 	run_transfers(false);
 }
 
+/* G-08 */
 static void a_chain_of_a_packed_ring_is_read_once(void **state)
 {
 	(void)state;
@@ -320,6 +322,7 @@ static void run_cut_header(bool is_packed, uint32_t piece_bytes)
 	scene_destroy(scene);
 }
 
+/* G-08 */
 static void a_header_in_pieces_is_read_once(void **state)
 {
 	(void)state;
@@ -351,6 +354,7 @@ static void run_segments(bool is_packed, uint32_t type, uint32_t piece_bytes)
 	scene_destroy(scene);
 }
 
+/* G-08 */
 static void segments_are_read_once(void **state)
 {
 	static const uint32_t pieces[] = { 48, 16, 8, 13 };

@@ -247,6 +247,7 @@ static void run(struct match *match, bool is_packed, bool is_indirect)
 	assert_int_equal(client_fresh_io(&match->server), 0);
 }
 
+/* G-08 */
 static void a_guest_that_rewrites_everything_harms_nobody(void **state)
 {
 	(void)state;

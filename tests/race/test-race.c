@@ -234,6 +234,7 @@ static void play(bool is_packed, bool is_indirect)
 	free(match);
 }
 
+/* G-08 */
 static void a_split_ring_is_rewritten(void **state)
 {
 	(void)state;
@@ -246,6 +247,7 @@ static void indirect_tables_of_a_split_ring_are_rewritten(void **state)
 	play(false, true);
 }
 
+/* G-08 */
 static void a_packed_ring_is_rewritten(void **state)
 {
 	(void)state;

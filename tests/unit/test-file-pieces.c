@@ -180,7 +180,7 @@ static unsigned int count_calls(const struct piece_case *piece)
 	return host.nr_calls;
 }
 
-/* D-12, D-15 */
+/* B-27, D-15 */
 static void an_error_of_any_piece_is_that_of_the_request(void **state)
 {
 	static const int errors[] = { -EIO, -ENOSPC, -EROFS, -EDQUOT };
