@@ -169,6 +169,11 @@ static int collect(struct rh_record *record, bool *seen, unsigned int *nr_desc)
 		       -EPROTO;
 }
 
+/*
+ * The position of a packed ring stands nowhere but in its record. A ring that
+ * was never used cannot be the one of which the record tells: its driver began
+ * anew while there was nobody to be told of it.
+ */
 int rh_record_recover_packed(struct rh_record *record, struct rh_ring *ring)
 {
 	cleanup_free bool *seen = calloc(record->nr_entries, sizeof(*seen));
@@ -177,6 +182,10 @@ int rh_record_recover_packed(struct rh_record *record, struct rh_ring *ring)
 
 	if (!seen)
 		return refuse(record, "out of memory for its in-flight record");
+	if (rh_packed_is_blank(&ring->packed)) {
+		rh_record_new_packed(record, ring);
+		return 0;
+	}
 	error = finish_batch(record, ring);
 	if (error)
 		return error;

@@ -185,6 +185,18 @@ static struct pvirtq_desc load_desc(const struct pvirtq_desc *from)
 	return desc;
 }
 
+bool rh_packed_is_blank(const struct rh_packed *packed)
+{
+	for (uint32_t i = 0; i < packed->size; i++) {
+		const struct pvirtq_desc desc = load_desc(&packed->desc[i]);
+
+		if (le64_get(desc.addr) || le32_get(desc.len) ||
+		    le16_get(desc.id) || le16_get(desc.flags))
+			return false;
+	}
+	return true;
+}
+
 /* Returns -EPROTO. */
 static cold_code int refuse(struct rh_packed *packed, const char *fault)
 {

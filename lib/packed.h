@@ -72,6 +72,9 @@ void rh_packed_rewind(struct rh_packed *packed);
 void rh_packed_resume(struct rh_packed *packed, struct rh_packed_place used,
 		      uint16_t nr_desc);
 
+/* True while all descriptors are zero: no driver has used this ring yet. */
+bool rh_packed_is_blank(const struct rh_packed *packed);
+
 /* True if the descriptor at this place is available in its round. */
 bool rh_packed_is_available(const struct rh_packed *packed,
 			    struct rh_packed_place place);

@@ -108,18 +108,26 @@ bool rh_session_awaits_transfer(const struct rh_device *device)
 	       rh_transfer_busy(&device->session.transfer);
 }
 
+/*
+ * A ring that a message starts has looked at its memory and its record before
+ * the answer, after which the driver may write into it.
+ */
 void rh_session_finish_message(struct rh_device *device)
 {
 	uint32_t request = device->incoming.header.request;
 	const struct rh_message_row *row = rh_message_row(request);
 	struct rh_answer answer = { .fd = -1 };
 	const char *why;
+	int result;
 
 	device->state = RH_DEVICE_READING;
 	/* It may replace these fds, which must not be watched then. */
 	rh_watch_channel(device, false);
 	rh_watch_transfer(device, false);
-	if (rh_handle(&device->session, &device->incoming, &answer, &why) < 0)
+	result = rh_handle(&device->session, &device->incoming, &answer, &why);
+	if (row->quiet == RH_QUIET_QUEUE && device->pause == RH_PAUSE_OFF)
+		rh_start_ready_queues(device);
+	if (result < 0)
 		refuse_message(device, why);
 	else if (row->reply == RH_REPLY_DATA || answer.size)
 		reply(device, &answer.u64, answer.size, answer.fd);

@@ -180,6 +180,26 @@ static void before_the_first_completion_nothing_is_cleared(void **state)
 	assert_int_equal(death_succeed(&f->world), 3);
 }
 
+/* D-05: a driver that began anew, and a record of the one before */
+static void a_ring_that_was_never_used_is_not_the_record_s(void **state)
+{
+	struct fixture *f = *state;
+	struct rh_queue *queue = &f->world.memory.ring.queue;
+
+	take_three(f);
+	die(f);
+	packed_memory_rewind(&f->world.memory);
+	f->world.driver->nr_added = 0;
+	f->world.driver->packed_avail = f->world.memory.driver.avail;
+	queue->base = RH_PACKED_FIRST_BASE;
+	start(f);
+	assert_false(rh_queue_owes(queue));
+	assert_used(f, 0, true);
+	death_add(&f->world, 1, 2);
+	assert_int_equal(death_pop(&f->world), 0);
+	assert_int_equal(death_pop(&f->world), -1);
+}
+
 /*
  * D-03: the ring itself says it: its head is used, though nothing else was done
  */
@@ -526,6 +546,7 @@ int main(void)
 		TEST(what_is_given_back_stays_until_it_is_published),
 		TEST(the_used_position_turns_with_the_ring),
 		TEST(before_the_first_completion_nothing_is_cleared),
+		TEST(a_ring_that_was_never_used_is_not_the_record_s),
 		TEST(a_batch_that_the_driver_has_is_carried_through),
 		TEST(a_batch_that_it_has_not_is_rolled_back),
 		TEST(a_batch_once_around_the_ring_is_one_as_well),
