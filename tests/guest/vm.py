@@ -16,7 +16,7 @@ import threading
 import time
 
 QEMU = 'qemu-system-x86_64'
-GUEST_SECONDS = 100
+GUEST_SECONDS = 180
 
 
 class Failure(Exception):
