@@ -13,8 +13,8 @@ import time
 import qmp
 import vm
 
-MIGRATION_SECONDS = 60
-ASK_SECONDS = 30
+MIGRATION_SECONDS = 180
+ASK_SECONDS = 90
 SLOW_BYTES = 2 << 20
 FAST_BYTES = 4 << 30
 FAULT = 'vhost_user_postcopy_fault_handler'
