@@ -54,12 +54,14 @@ struct loader {
 	atomic_int error;
 };
 
+/* For two rounds at least, so that some of it comes behind the messages. */
 static void *load(void *opaque)
 {
 	struct loader *loader = opaque;
 	int error = 0;
 
-	while (!error && !atomic_load(&loader->stop)) {
+	while (!error && (!atomic_load(&loader->stop) ||
+			  atomic_load(&loader->nr_rounds) < 2)) {
 		error = client_load(&loader->client, 0, 2 * DEPTH);
 		atomic_fetch_add(&loader->nr_rounds, 1);
 	}
@@ -87,7 +89,6 @@ static void end_load(struct loader *loader)
 	atomic_store(&loader->stop, true);
 	pthread_join(loader->thread, NULL);
 	assert_int_equal(atomic_load(&loader->error), 0);
-	assert_true(atomic_load(&loader->nr_rounds) > 1);
 	client_close(&loader->client);
 }
 
