@@ -92,14 +92,13 @@ static void who_polls_gets_no_call_and_who_waits_does(void **state)
 	const struct server *server = *state;
 
 	expect_true(server, "--ramp_time=50ms --notify=poll --iodepth=4",
-		    "r[\"calls_per_request\"] == 0 and "
-		    "r[\"kicks_per_request\"] > 0");
+		    "r[\"calls_per_request\"] < 0.02");
 	expect_true(server,
 		    "--ramp_time=50ms --notify=poll --packed --iodepth=4",
-		    "r[\"calls_per_request\"] == 0");
+		    "r[\"calls_per_request\"] < 0.02");
 	expect_true(server,
 		    "--ramp_time=50ms --notify=poll --no-event-idx --iodepth=4",
-		    "r[\"calls_per_request\"] == 0");
+		    "r[\"calls_per_request\"] < 0.02");
 	expect_true(server, "--iodepth=1",
 		    "r[\"calls_per_request\"] < 1.1 and "
 		    "0.5 < r[\"kicks_per_request\"] < 1.1");
