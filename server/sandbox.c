@@ -15,34 +15,39 @@
 
 #define TAG "ringhost"
 
-static const struct {
-	const char *name;
-	int (*enter)(const struct sandbox_options *options, const char **why);
-} parts[] = {
-	{ "fewer privileges", sandbox_drop_privileges },
-	{ "Landlock rules", sandbox_enter_landlock },
-	{ "a seccomp filter", sandbox_enter_filter },
-};
-
-int sandbox_enter(const struct sandbox_options *options)
+/* What became of a part: goes on without it, or returns its error. */
+static int judge(const struct sandbox_options *options, const char *part,
+		 int error, const char *why)
 {
 	const bool must = options->mode == SANDBOX_ON;
 
+	if (!error)
+		return 0;
+	rh_log(must ? RH_LOG_ERROR : RH_LOG_INFO, TAG,
+	       must ? "--sandbox=on asks for %s, but %s: pass "
+		      "--sandbox=auto to go on without" :
+		      "the sandbox goes without %s: %s",
+	       part, why ? why : strerror(-error));
+	return must ? error : 0;
+}
+
+int sandbox_enter(const struct sandbox_options *options)
+{
+	const char *why = NULL;
+	int error;
+
 	if (options->mode == SANDBOX_OFF)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		const char *why = NULL;
-		int error = parts[i].enter(options, &why);
-
-		if (!error)
-			continue;
-		rh_log(must ? RH_LOG_ERROR : RH_LOG_INFO, TAG,
-		       must ? "--sandbox=on asks for %s, but %s: pass "
-			      "--sandbox=auto to go on without" :
-			      "the sandbox goes without %s: %s",
-		       parts[i].name, why ? why : strerror(-error));
-		if (must)
-			return error;
-	}
-	return 0;
+	error = sandbox_drop_privileges(options, &why);
+	error = judge(options, "fewer privileges", error, why);
+	if (error)
+		return error;
+	why = NULL;
+	error = sandbox_enter_landlock(options, &why);
+	error = judge(options, "Landlock rules", error, why);
+	if (error)
+		return error;
+	why = NULL;
+	error = sandbox_enter_filter(options, &why);
+	return judge(options, "a seccomp filter", error, why);
 }

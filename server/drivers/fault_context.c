@@ -169,7 +169,7 @@ static void destroy_context(struct fault_context *context)
 	free(context);
 }
 
-static void watch_removed(struct fault_context *context)
+static void one_is_removed(struct fault_context *context)
 {
 	if (!--context->nr_watches)
 		destroy_context(context);
@@ -177,12 +177,12 @@ static void watch_removed(struct fault_context *context)
 
 static void wake_removed(struct engine_watch *watch)
 {
-	watch_removed(container_of(watch, struct fault_context, wake));
+	one_is_removed(container_of(watch, struct fault_context, wake));
 }
 
 static void timer_removed(struct engine_watch *watch)
 {
-	watch_removed(container_of(watch, struct fault_context, timer));
+	one_is_removed(container_of(watch, struct fault_context, timer));
 }
 
 static int make_requests(struct fault_context *context)
