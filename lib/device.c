@@ -83,6 +83,14 @@ static void close_listener(struct rh_device *device)
 	rh_fd_close(&device->listen_fd);
 }
 
+static void back_off(struct rh_device *device, int error)
+{
+	rh_log_limited(&device->limit, RH_LOG_WARNING, device->tag,
+		       "cannot accept a front-end now, will try again: %s",
+		       strerror(-error));
+	rh_watch_timer(device, ACCEPT_BACK_OFF_MSEC);
+}
+
 static void listener_ready(struct rh_device *device)
 {
 	int error;
@@ -101,11 +109,7 @@ static void listener_ready(struct rh_device *device)
 	case -ENFILE:
 	case -ENOMEM:
 	case -ENOBUFS:
-		rh_log_limited(&device->limit, RH_LOG_WARNING, device->tag,
-			       "cannot accept a front-end now, will try again: "
-			       "%s",
-			       strerror(-error));
-		rh_watch_timer(device, ACCEPT_BACK_OFF_MSEC);
+		back_off(device, error);
 		return;
 	}
 	rh_log(RH_LOG_ERROR, device->tag, "the listening socket is lost: %s",
@@ -173,6 +177,31 @@ static uint32_t wanted_of_connection(const struct rh_device *device)
 	return device->pause == RH_PAUSE_OFF ? EPOLLIN : 0;
 }
 
+/* A session that cannot be heard ends, in the next run. */
+static void watch_connection(struct rh_device *device)
+{
+	int error = rh_watch_connection(device, wanted_of_connection(device));
+
+	if (!error)
+		return;
+	rh_session_close(device, error);
+	rh_eventfd_signal(device->wake_fd);
+}
+
+static bool may_accept(const struct rh_device *device)
+{
+	return device->state == RH_DEVICE_IDLE &&
+	       device->pause == RH_PAUSE_OFF && !device->timer_armed;
+}
+
+static void watch_listener(struct rh_device *device)
+{
+	int error = rh_watch_listener(device, may_accept(device));
+
+	if (error)
+		back_off(device, error);
+}
+
 /* Do all that the state allows, then watch what it waits for. */
 static void settle(struct rh_device *device)
 {
@@ -184,13 +213,11 @@ static void settle(struct rh_device *device)
 	if (device->state == RH_DEVICE_READING && device->pause == RH_PAUSE_OFF)
 		rh_start_ready_queues(device);
 
-	rh_watch_connection(device, wanted_of_connection(device));
+	watch_connection(device);
 	rh_outbox_send(&device->session.outbox);
 	rh_watch_channel(device, true);
 	rh_watch_transfer(device, true);
-	rh_watch_listener(device, device->state == RH_DEVICE_IDLE &&
-					  device->pause == RH_PAUSE_OFF &&
-					  !device->timer_armed);
+	watch_listener(device);
 }
 
 static void dispatch(struct rh_device *device, uint32_t data)
@@ -255,8 +282,11 @@ int rh_device_listen(struct rh_device *device, int fd)
 		return -EBUSY;
 	enter(device);
 	device->listen_fd = fd;
+	error = rh_watch_listener(device, may_accept(device));
+	if (error)
+		device->listen_fd = -1;
 	leave(device);
-	return 0;
+	return error;
 }
 
 int rh_device_connect(struct rh_device *device, int fd)
@@ -268,9 +298,14 @@ int rh_device_connect(struct rh_device *device, int fd)
 	if (device->listen_fd >= 0 || device->state != RH_DEVICE_IDLE)
 		return -EBUSY;
 	enter(device);
-	rh_session_begin(device, fd);
+	device->connection = fd;
+	error = rh_watch_connection(device, EPOLLIN);
+	if (error)
+		device->connection = -1;
+	else
+		rh_session_begin(device, fd);
 	leave(device);
-	return 0;
+	return error;
 }
 
 void rh_device_stop(struct rh_device *device)

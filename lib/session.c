@@ -30,6 +30,9 @@ static const char *why_ended(int error)
 		       "than there is";
 	case -ENOBUFS:
 		return "it does not read its answers";
+	case -ENOSPC:
+		return "this user can watch no more files, "
+		       "/proc/sys/fs/epoll/max_user_watches has the limit";
 	}
 	return strerror(-error);
 }

@@ -4,10 +4,12 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
 #include "common/fd.h"
+#include "common/log.h"
 #include "lib/watch.h"
 
 static int control(struct rh_device *device, int operation, int fd,
@@ -51,41 +53,51 @@ void rh_watch_deinit(struct rh_device *device)
 }
 
 /*
- * epoll_ctl(2) on an fd of ours fails for want of memory or by a bug; without
- * the watch the device would hang, so neither can be passed over.
+ * Taking an fd of ours out of the set needs nothing, so only a bug can make it
+ * fail. Putting one in takes memory, and a place among those that a user may
+ * have (/proc/sys/fs/epoll/max_user_watches).
  */
-static void change(struct rh_device *device, int operation, int fd,
-		   uint32_t events, enum rh_source source)
+static void take_out(struct rh_device *device, int fd)
 {
-	int error = control(device, operation, fd, events, source);
+	int error = control(device, EPOLL_CTL_DEL, fd, 0, RH_SOURCE_WAKE);
 
 	assert(!error);
 	(void)error;
 }
 
-void rh_watch_connection(struct rh_device *device, uint32_t events)
+int rh_watch_connection(struct rh_device *device, uint32_t events)
 {
 	uint32_t watched = device->watched_connection;
+	int error = 0;
 
 	if (events == watched)
-		return;
+		return 0;
 	if (!events)
-		change(device, EPOLL_CTL_DEL, device->connection, 0,
-		       RH_SOURCE_CONNECTION);
+		take_out(device, device->connection);
 	else
-		change(device, watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-		       device->connection, events, RH_SOURCE_CONNECTION);
-	device->watched_connection = events;
+		error = control(device, watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+				device->connection, events,
+				RH_SOURCE_CONNECTION);
+	if (!error)
+		device->watched_connection = events;
+	return error;
 }
 
-void rh_watch_listener(struct rh_device *device, bool wanted)
+int rh_watch_listener(struct rh_device *device, bool wanted)
 {
+	int error = 0;
+
 	wanted = wanted && device->listen_fd >= 0;
 	if (wanted == device->watched_listener)
-		return;
-	change(device, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-	       device->listen_fd, EPOLLIN, RH_SOURCE_LISTENER);
-	device->watched_listener = wanted;
+		return 0;
+	if (!wanted)
+		take_out(device, device->listen_fd);
+	else
+		error = control(device, EPOLL_CTL_ADD, device->listen_fd,
+				EPOLLIN, RH_SOURCE_LISTENER);
+	if (!error)
+		device->watched_listener = wanted;
+	return error;
 }
 
 /*
@@ -95,14 +107,19 @@ void rh_watch_listener(struct rh_device *device, bool wanted)
 void rh_watch_channel(struct rh_device *device, bool wanted)
 {
 	struct rh_channel *channel = &device->session.outbox.channel;
+	int error = 0;
 
 	wanted = wanted && channel->state != RH_CHANNEL_CLOSED;
 	if (!wanted && device->watched_channel)
-		change(device, EPOLL_CTL_DEL, channel->fd, 0,
-		       RH_SOURCE_CHANNEL);
-	if (wanted && !device->watched_channel &&
-	    control(device, EPOLL_CTL_ADD, channel->fd, EPOLLIN,
-		    RH_SOURCE_CHANNEL) < 0) {
+		take_out(device, channel->fd);
+	if (wanted && !device->watched_channel)
+		error = control(device, EPOLL_CTL_ADD, channel->fd, EPOLLIN,
+				RH_SOURCE_CHANNEL);
+	if (error) {
+		rh_log_limited(&channel->limit, RH_LOG_WARNING, device->tag,
+			       "front-end's channel for messages from its "
+			       "device cannot be watched: %s",
+			       strerror(-error));
 		rh_channel_close(channel);
 		wanted = false;
 	}
@@ -111,18 +128,33 @@ void rh_watch_channel(struct rh_device *device, bool wanted)
 		rh_channel_close(channel);
 }
 
-/* A pipe or a socket: epoll_ctl(2) takes both. */
+/*
+ * A pipe or a socket: epoll_ctl(2) takes both. Who waits for a transfer that
+ * ends here is answered in the next turn.
+ */
 void rh_watch_transfer(struct rh_device *device, bool wanted)
 {
 	struct rh_transfer *transfer = &device->session.transfer;
+	bool saving = transfer->state == RH_TRANSFER_SAVING;
+	int error = 0;
 
 	wanted = wanted && rh_transfer_busy(transfer);
 	if (wanted == transfer->watched)
 		return;
-	change(device, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, transfer->fd,
-	       transfer->state == RH_TRANSFER_SAVING ? EPOLLOUT : EPOLLIN,
-	       RH_SOURCE_TRANSFER);
-	transfer->watched = wanted;
+	if (!wanted)
+		take_out(device, transfer->fd);
+	else
+		error = control(device, EPOLL_CTL_ADD, transfer->fd,
+				saving ? EPOLLOUT : EPOLLIN,
+				RH_SOURCE_TRANSFER);
+	transfer->watched = wanted && !error;
+	if (!error)
+		return;
+	rh_log_limited(&device->limit, RH_LOG_WARNING, device->tag,
+		       "the file of the device's state cannot be watched: %s",
+		       strerror(-error));
+	rh_transfer_end(transfer, error);
+	rh_eventfd_signal(device->wake_fd);
 }
 
 int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,
@@ -137,7 +169,7 @@ int rh_watch_inband(struct rh_device *device, int fd, enum rh_inband_kind kind,
 
 void rh_unwatch_inband(struct rh_device *device, int fd)
 {
-	change(device, EPOLL_CTL_DEL, fd, 0, RH_SOURCE_INBAND_CALL);
+	take_out(device, fd);
 }
 
 void rh_watch_timer(struct rh_device *device, unsigned int msec)

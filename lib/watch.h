@@ -33,12 +33,21 @@ enum rh_source {
 int rh_watch_init(struct rh_device *device);
 void rh_watch_deinit(struct rh_device *device);
 
-/* events: EPOLLIN, EPOLLOUT, or 0 to take the connection out. */
-void rh_watch_connection(struct rh_device *device, uint32_t events);
-void rh_watch_listener(struct rh_device *device, bool wanted);
+/*
+ * events: EPOLLIN, EPOLLOUT, or 0 to take the connection out. Returns 0, or
+ * -errno: -ENOSPC where the user has no watches left, -ENOMEM; what was watched
+ * before is watched then. Taking out does not fail.
+ */
+int rh_watch_connection(struct rh_device *device, uint32_t events);
+int rh_watch_listener(struct rh_device *device, bool wanted);
+
+/* One that cannot be watched is closed. */
 void rh_watch_channel(struct rh_device *device, bool wanted);
 
-/* As long as a state is under way; out of the set while wanted is false. */
+/*
+ * As long as a state is under way; out of the set while wanted is false. A
+ * transfer that cannot be watched has failed.
+ */
 void rh_watch_transfer(struct rh_device *device, bool wanted);
 
 /* fd: an eventfd of ours. Returns 0 or -errno. */

@@ -92,7 +92,9 @@ struct rh_device_ops {
 	 * message boundary or rh_device_stop() ended it, else -errno:
 	 * -EPROTO for a message that may not be answered, -ECONNRESET for an
 	 * end inside a message, -ETIMEDOUT for a peer that stopped there,
-	 * -EFAULT for one that took its memory back.
+	 * -EFAULT for one that took its memory back, -ENOSPC or -ENOMEM when
+	 * the host could not wait for it: each file that is waited for takes
+	 * memory, and counts to /proc/sys/fs/epoll/max_user_watches.
 	 */
 	void (*disconnected)(void *opaque, int error);
 
@@ -151,7 +153,8 @@ struct rh_device_config {
 };
 
 /*
- * Returns 0 with *ret set, or -EINVAL, -ENOMEM, -EMFILE. Since 0.1.
+ * Returns 0 with *ret set, or -EINVAL, -ENOMEM, -EMFILE, -ENOSPC (see
+ * disconnected()). Since 0.1.
  */
 RH_API int rh_device_create(const struct rh_device_config *config,
 			    struct rh_device **ret);
@@ -179,7 +182,10 @@ RH_API void rh_device_destroy(struct rh_device *device);
  * Serve front-ends that connect to this listening AF_UNIX stream socket.
  *
  * fd: owned by the device from a successful call on. Returns 0, -EBUSY when
- * the device has a socket, or another -errno. Since 0.1.
+ * the device has a socket, -ENOSPC as above, or another -errno. Since 0.1.
+ *
+ * While the host has no room to accept a front-end, it is tried again at
+ * intervals.
  */
 RH_API int rh_device_listen(struct rh_device *device, int fd);
 
