@@ -349,8 +349,11 @@ int options_socket_path(const struct options *options, char **ret)
 		slash = strrchr(name, '/');
 		nr_bytes = asprintf(&path, "%s.sock", slash ? slash + 1 : name);
 	}
-	if (nr_bytes < 0)
+	if (nr_bytes < 0) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "there is no memory for the path of the socket");
 		return -ENOMEM;
+	}
 	*ret = path;
 	return 0;
 }

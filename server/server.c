@@ -101,13 +101,23 @@ static bool is_refusal(int error)
 	       error == -EACCES;
 }
 
+static int tell_of_worker(const struct server *server, int error)
+{
+	rh_log(RH_LOG_ERROR, TAG, "cannot make worker %u of %u: %s",
+	       server->nr_workers + 1, server->options.nr_workers,
+	       strerror(-error));
+	return error;
+}
+
 /* The first worker shows whether this host allows io_uring. */
 static int create_first_worker(struct server *server, enum engine_kind *kind)
 {
 	int error = create_worker(server, *kind);
 
-	if (!error || *kind != ENGINE_URING || !is_refusal(error))
-		return error;
+	if (!error)
+		return 0;
+	if (*kind != ENGINE_URING || !is_refusal(error))
+		return tell_of_worker(server, error);
 	if (server->options.engine_given) {
 		rh_log(RH_LOG_ERROR, TAG,
 		       "this host does not allow io_uring (%s): see "
@@ -121,7 +131,8 @@ static int create_first_worker(struct server *server, enum engine_kind *kind)
 	       "the I/O instead, more slowly",
 	       strerror(-error));
 	*kind = ENGINE_THREADS;
-	return create_worker(server, *kind);
+	error = create_worker(server, *kind);
+	return error ? tell_of_worker(server, error) : 0;
 }
 
 static int create_workers(struct server *server)
@@ -134,11 +145,11 @@ static int create_workers(struct server *server)
 	if (!server->workers)
 		return -ENOMEM;
 	error = create_first_worker(server, &kind);
-	while (!error && server->nr_workers < nr_workers)
+	while (!error && server->nr_workers < nr_workers) {
 		error = create_worker(server, kind);
-	if (error && !is_refusal(error))
-		rh_log(RH_LOG_ERROR, TAG, "cannot make worker %u of %u: %s",
-		       server->nr_workers + 1, nr_workers, strerror(-error));
+		if (error)
+			tell_of_worker(server, error);
+	}
 	return error;
 }
 
@@ -156,13 +167,22 @@ static int start_workers(struct server *server)
 	return 0;
 }
 
+/* Who finds no memory passes that on, and leaves it to us to say so. */
+static void tell_of_memory(const char *name)
+{
+	rh_log(RH_LOG_ERROR, TAG, "there is not enough memory to serve %s",
+	       name);
+}
+
 int server_create(const struct server_options *options, struct server **ret)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	int error;
 
-	if (!server)
+	if (!server) {
+		tell_of_memory(options->export.name);
 		return -ENOMEM;
+	}
 	server->options = *options;
 	server->options.export.driver_options.nr_workers = options->nr_workers;
 	server->signal_fd = -1;
@@ -180,6 +200,8 @@ int server_create(const struct server_options *options, struct server **ret)
 		error = export_create(&server->options.export, server->workers,
 				      server->nr_workers, &server->export);
 	if (error) {
+		if (error == -ENOMEM)
+			tell_of_memory(options->export.name);
 		server_destroy(server);
 		return error;
 	}
@@ -354,8 +376,12 @@ int server_run(struct server *server, struct server_watch *watch)
 	int error = 0;
 
 	while (!is_done(server, watch)) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return -errno;
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR) {
+			error = -errno;
+			rh_log(RH_LOG_ERROR, TAG, "cannot wait for events: %s",
+			       strerror(-error));
+			return error;
+		}
 		take_signals(server, watch);
 		error = export_run(server->export);
 		if (error || has_served_enough(server))

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@
 #include "common/fd.h"
 #include "server/worker_internal.h"
 
-#define MAX_COMMANDS 32 /* read at a time */
+#define MAX_COMMANDS	 32 /* read at a time */
+#define MEMORY_WAIT_MSEC 1
 
 enum command_kind {
 	COMMAND_START,
@@ -42,11 +44,23 @@ static cold_code void take_name(const struct worker *worker)
 	pthread_setname_np(pthread_self(), worker->name);
 }
 
+/* The first turn shows whether the engine works in this thread. */
+static cold_code bool try_engine(struct worker *worker)
+{
+	int result = engine_turn(worker->engine, false);
+
+	worker->begin_error = MIN(result, 0);
+	sem_post(&worker->begun);
+	return result >= 0;
+}
+
 static void *run_thread(void *opaque)
 {
 	struct worker *worker = opaque;
 
 	take_name(worker);
+	if (!try_engine(worker))
+		return NULL;
 	while (!worker->quit)
 		worker_run_turn(worker);
 	return NULL;
@@ -75,7 +89,12 @@ static void read_commands(struct engine_watch *watch)
 	struct command commands[MAX_COMMANDS];
 	ssize_t bytes;
 
-	while ((bytes = read(watch->fd, commands, sizeof(commands))) > 0) {
+	for (;;) {
+		bytes = read(watch->fd, commands, sizeof(commands));
+		if (bytes < 0 && errno == EINTR)
+			continue; /* nobody would say again that they are there */
+		if (bytes <= 0)
+			break;
 		assert(bytes % (ssize_t)sizeof(*commands) == 0);
 		for (ssize_t i = 0; i < bytes / (ssize_t)sizeof(*commands); i++)
 			obey(worker, &commands[i]);
@@ -100,6 +119,20 @@ static int send_command(struct worker *worker, enum command_kind kind,
 	return bytes < 0 ? -errno : 0;
 }
 
+/*
+ * A pipe takes memory of the host for what is in it. A command that ends
+ * something must arrive, so it waits for that.
+ */
+static void insist_on_command(struct worker *worker, enum command_kind kind,
+			      struct worker_queue *queue)
+{
+	int result;
+
+	while ((result = send_command(worker, kind, queue)) == -ENOMEM)
+		poll(NULL, 0, MEMORY_WAIT_MSEC);
+	assert(result == 0);
+}
+
 /* All signals are the control thread's, but for faults in guest memory. */
 int worker_start(struct worker *worker)
 {
@@ -114,8 +147,13 @@ int worker_start(struct worker *worker)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return -error;
-	worker->thread_runs = true;
-	return 0;
+	while (sem_wait(&worker->begun) < 0)
+		;
+	if (worker->begin_error)
+		pthread_join(worker->thread, NULL);
+	else
+		worker->thread_runs = true;
+	return worker->begin_error;
 }
 
 static int set_up(struct worker *worker, enum engine_kind kind)
@@ -145,6 +183,7 @@ int worker_create(const char *name, enum engine_kind kind,
 	if (!worker)
 		return -ENOMEM;
 	snprintf(worker->name, sizeof(worker->name), "%s", name);
+	sem_init(&worker->begun, 0, 0);
 	worker->command_fds[0] = -1;
 	worker->command_fds[1] = -1;
 	worker->turn = 1;
@@ -163,19 +202,17 @@ int worker_create(const char *name, enum engine_kind kind,
 
 void worker_destroy(struct worker *worker)
 {
-	int result;
-
 	if (!worker)
 		return;
 	assert(!worker->nr_queues);
 	if (worker->thread_runs) {
-		result = send_command(worker, COMMAND_QUIT, NULL);
-		assert(result == 0);
+		insist_on_command(worker, COMMAND_QUIT, NULL);
 		pthread_join(worker->thread, NULL);
 	}
 	engine_destroy(worker->engine);
 	rh_fd_close(&worker->command_fds[0]);
 	rh_fd_close(&worker->command_fds[1]);
+	sem_destroy(&worker->begun);
 	free(worker);
 }
 
@@ -209,10 +246,7 @@ int worker_queue_start(struct worker *worker, struct rh_queue *queue,
 
 void worker_queue_stop(struct worker *worker, struct rh_queue *queue)
 {
-	struct worker_queue *started = rh_queue_data(queue);
-	int result = send_command(worker, COMMAND_STOP, started);
-
-	assert(result == 0);
+	insist_on_command(worker, COMMAND_STOP, rh_queue_data(queue));
 	worker->nr_queues--;
 }
 

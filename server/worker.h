@@ -30,7 +30,10 @@ struct worker;
 int worker_create(const char *name, enum engine_kind kind,
 		  unsigned int poll_usec, struct worker **ret);
 
-/* Start the thread, once. Returns 0 or -errno. */
+/*
+ * Start the thread, once, and wait for its first turn, which shows whether the
+ * engine works there. Returns 0, or -errno: there is no thread then.
+ */
 int worker_start(struct worker *worker);
 
 /* Ends the thread, if it was started; no queue of it runs. NULL is accepted. */

@@ -11,6 +11,7 @@
 #define SERVER_WORKER_INTERNAL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "common/base.h"
 #include "common/list.h"
@@ -33,6 +34,10 @@ struct worker {
 	struct engine *engine;
 	pthread_t thread;
 	int command_fds[2]; /* read, write */
+
+	/* The thread's first words, before which nothing goes on */
+	sem_t begun;
+	int begin_error;
 
 	/* The control thread's */
 	unsigned int nr_queues;
