@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -27,6 +28,9 @@ static const struct client_options options = {
 	.nr_queues = QUEUES,
 	.data_bytes = 16384,
 };
+
+/* What was done and has left nothing behind, for the last line */
+static char summary[256];
 
 static void fill_queue(struct client *client, unsigned int queue, uint64_t i)
 {
@@ -77,6 +81,8 @@ static void assert_flat(const struct server *server,
 	       after.nr_maps, (long long)before->rss_bytes / 1024,
 	       (long long)after.rss_bytes / 1024);
 	assert_true(client_footprint_same(server, before));
+	snprintf(summary + strlen(summary), sizeof(summary) - strlen(summary),
+		 "%s%u %s", summary[0] ? ", " : "", nr, what);
 }
 
 /* A session, I/O on two rings, its end; each third one in the middle of it. */
@@ -166,8 +172,12 @@ int main(void)
 		WITH_SERVER(rings_that_stop_under_load_leave_nothing_behind),
 		WITH_SERVER(memory_that_comes_and_goes_leaves_nothing_behind),
 	};
+	int nr_failed;
 
 	if (server_is_missing())
 		return 0;
-	return cmocka_run_group_tests_name("endurance", tests, NULL, NULL);
+	nr_failed = cmocka_run_group_tests_name("endurance", tests, NULL, NULL);
+	printf("# endurance: flat after %s\n",
+	       summary[0] ? summary : "nothing");
+	return nr_failed;
 }

@@ -321,11 +321,8 @@ static bool is_well(struct hostile *hostile)
 {
 	const char *how = getenv("SERVER_OPTIONS");
 
-	if (!how || !strstr(how, "--aio=threads"))
-		return hostile_check(hostile);
-	return server_runs(&hostile->server) &&
-	       !client_fresh_io(&hostile->server) &&
-	       !atomic_load(&hostile->neighbour.error);
+	return how && strstr(how, "--aio=threads") ? hostile_serves(hostile) :
+						     hostile_check(hostile);
 }
 
 static int look_at_it(void **state)
