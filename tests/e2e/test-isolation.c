@@ -50,7 +50,7 @@
 #define BLOCK_BYTES 4096
 #define MOST_ROUNDS 1000
 #define LEAST_SHARE 90 /* per cent */
-#define LEAST_ALONE 50 /* of a disk by itself, whose turns are few */
+#define LEAST_ALONE 25 /* of a disk by itself, whose turns are few */
 #define MORE_ROUNDS 5  /* times as many, */
 #define MOST_LOOKS  3  /* looked at so often at most */
 #define SETTLE_USEC 5000

@@ -35,8 +35,8 @@
 #include "tests/frontend/inflight.h"
 
 #define QUEUES	       2
-#define WAIT_MSEC      10000
-#define CHECK_EACH     10 /* rounds */
+#define WAIT_MSEC      60000 /* a guard, for busy machines */
+#define CHECK_EACH     10    /* rounds */
 #define RINGS_REGION   0
 #define SLOTS_REGION   1
 #define SLOTS_BYTES    (4u << 20)
@@ -142,6 +142,7 @@ static int begin(struct storm *storm, const struct server *server)
 	int error = client_connect(&storm->client, server, &options);
 
 	session_sock = storm->client.session.sock;
+	storm->client.session.timeout_msec = WAIT_MSEC;
 	if (!error)
 		error = open_rings(storm);
 	if (!error)
