@@ -108,10 +108,14 @@ static void descriptors_of_no_bytes_are_left_out(void **state)
 		{ "first", insert_empty_first, NULL, 0, GOES_WELL, 0 },
 		{ "first", insert_empty_first, NULL, FAR_AWAY, GOES_WELL, 0 },
 		{ "first", insert_empty_first, NULL, UINT64_MAX, GOES_WELL, 0 },
+		{ "second", insert_empty_behind_header, NULL, PAGE, GOES_WELL,
+		  0 },
 		{ "second", insert_empty_behind_header, NULL, UINT64_MAX,
 		  GOES_WELL, 0 },
+		{ "third", insert_empty_behind_data, NULL, PAGE, GOES_WELL, 0 },
 		{ "third", insert_empty_behind_data, NULL, UINT64_MAX,
 		  GOES_WELL, 0 },
+		{ "last", insert_empty_last, NULL, PAGE, GOES_WELL, 0 },
 		{ "last", insert_empty_last, NULL, UINT64_MAX, GOES_WELL, 0 },
 		{ "all", empty_all, NULL, 0, BREAKS, 0 },
 	};
@@ -182,13 +186,27 @@ static void put_header_last(struct chain *chain, uint64_t value)
 	chain_insert(chain, chain->nr, header);
 }
 
-/* virtio 1.3, 2.7.4.2: the status byte can be reached, so it says so */
+/* Data for a read, then some that can only be read, then the status */
+static void put_readable_in_between(struct chain *chain, uint64_t bytes)
+{
+	struct piece between = { chain->request->data_addr, (uint32_t)bytes,
+				 0 };
+
+	chain_insert(chain, 2, between);
+}
+
+/*
+ * R-09: virtio 1.3, 2.7.4.2: the status byte can be reached, so it says so;
+ * and what is out of place is not just left out
+ */
 static void writable_before_readable_is_an_error(void **state)
 {
 	static const struct chain_row rows[] = {
 		{ "data, header, status", swap_first, NULL, 0, FAILS, 0 },
 		{ "data, status, header", put_header_last, NULL, 0,
 		  FAILS | BREAKS, 0 },
+		{ "header, data, more of it, status", put_readable_in_between,
+		  NULL, 512, FAILS, 0 },
 	};
 
 	TRY_CHAINS(rows);

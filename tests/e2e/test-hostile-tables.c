@@ -72,34 +72,6 @@ static void a_table_that_cannot_be_breaks_the_ring(void **state)
 	TRY_CHAINS(rows);
 }
 
-/* R-12, G-11 */
-static void a_table_outside_memory_breaks_the_ring(void **state)
-{
-	static const struct chain_row rows[] = {
-		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END, BREAKS,
-		  ON_TABLE },
-		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END - 16, BREAKS,
-		  ON_TABLE },
-		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END - 47, BREAKS,
-		  ON_TABLE },
-		{ "at", NULL, set_table_addr, FAR_AWAY, BREAKS, ON_TABLE },
-		{ "at", NULL, set_table_addr, UINT64_MAX - 47, BREAKS,
-		  ON_TABLE },
-		{ "at", NULL, set_table_addr, UINT64_MAX - 15, BREAKS,
-		  ON_TABLE },
-		{ "at", NULL, set_table_addr, UINT64_MAX, BREAKS, ON_TABLE },
-	};
-
-	TRY_CHAINS(rows);
-}
-
-/* The region behind the first one, in other pages of this process */
-static void with_next_region(struct chain *chain, uint64_t value)
-{
-	(void)value;
-	chain_add_region(chain, CHAIN_MEMORY_END, 2 * PAGE);
-}
-
 static void copy_to_guest(struct chain *chain, uint64_t addr, const void *from,
 			  size_t bytes)
 {
@@ -118,6 +90,45 @@ static void move_table(struct chain *chain, uint64_t addr)
 	copy_to_guest(chain, addr, chain->table, 48);
 	memset(chain->table, 0, 48);
 	chain_set_addr(chain, CHAIN_TABLE, addr);
+}
+
+/* The chain needs three entries, and these are there. */
+static void say_one_entry_more(struct chain *chain, uint64_t addr)
+{
+	move_table(chain, addr);
+	set_table_bytes(chain, 64);
+}
+
+/* R-12, G-11: all of it has to be there, whether or not it is looked at */
+static void a_table_outside_memory_breaks_the_ring(void **state)
+{
+	static const struct chain_row rows[] = {
+		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END, BREAKS,
+		  ON_TABLE },
+		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END - 16, BREAKS,
+		  ON_TABLE },
+		{ "at", NULL, set_table_addr, CHAIN_MEMORY_END - 47, BREAKS,
+		  ON_TABLE },
+		{ "at", NULL, set_table_addr, FAR_AWAY, BREAKS, ON_TABLE },
+		{ "at", NULL, set_table_addr, UINT64_MAX - 47, BREAKS,
+		  ON_TABLE },
+		{ "at", NULL, set_table_addr, UINT64_MAX - 15, BREAKS,
+		  ON_TABLE },
+		{ "at", NULL, set_table_addr, UINT64_MAX, BREAKS, ON_TABLE },
+		{ "an entry more, at", NULL, say_one_entry_more,
+		  CHAIN_MEMORY_END - 48, BREAKS, ON_TABLE },
+		{ "a byte too many, at", NULL, say_one_entry_more,
+		  CHAIN_MEMORY_END - 63, BREAKS, ON_TABLE },
+	};
+
+	TRY_CHAINS(rows);
+}
+
+/* The region behind the first one, in other pages of this process */
+static void with_next_region(struct chain *chain, uint64_t value)
+{
+	(void)value;
+	chain_add_region(chain, CHAIN_MEMORY_END, 2 * PAGE);
 }
 
 /* virtio 1.3, 2.7.5.3: there is no rule of alignment */
@@ -188,6 +199,43 @@ static void odd_flags_are_ignored_and_a_table_may_be_last(void **state)
 	TRY_CHAINS(rows);
 }
 
+/* The data, cut into so many pieces, and the status in a table behind the header */
+static void end_in_long_table(struct chain *chain, uint64_t nr)
+{
+	struct piece data = chain->pieces[1];
+	struct piece status = chain->pieces[2];
+
+	for (unsigned int i = 0; i < nr; i++)
+		chain->table[i] = (struct vring_desc){
+			.addr = htole64(data.addr + i),
+			.len = htole32(1),
+			.flags = htole16(WRITE | NEXT),
+			.next = htole16((uint16_t)(i + 1)),
+		};
+	chain->table[nr - 1].len = htole32(data.bytes - (uint32_t)nr + 1);
+	chain->table[nr] = (struct vring_desc){
+		.addr = htole64(status.addr),
+		.len = htole32(1),
+		.flags = htole16(WRITE),
+	};
+	chain_remove(chain, 2);
+	chain->pieces[1] = (struct piece){ chain->request->table_addr,
+					   ((uint32_t)nr + 1) * 16, INDIRECT };
+}
+
+/* R-07, B-10: what lies in the ring and what lies in a table counts together */
+static void a_chain_has_1024_pieces_at_most(void **state)
+{
+	static const struct chain_row rows[] = {
+		{ "as many as there may be", end_in_long_table, NULL,
+		  TABLE_MAX - 2, GOES_WELL, 1u << SPLIT_DIRECT },
+		{ "one more", end_in_long_table, NULL, TABLE_MAX - 1, FAILS,
+		  1u << SPLIT_DIRECT },
+	};
+
+	TRY_CHAINS(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +243,7 @@ int main(void)
 		HOSTILE(a_table_outside_memory_breaks_the_ring),
 		HOSTILE(a_table_may_lie_anywhere),
 		HOSTILE(odd_flags_are_ignored_and_a_table_may_be_last),
+		HOSTILE(a_chain_has_1024_pieces_at_most),
 	};
 
 	return hostile_run("hostile-tables", tests, ARRAY_SIZE(tests));
