@@ -145,7 +145,7 @@ static bool image_is_open_for_reading(const struct server *server)
 struct question {
 	uint32_t type;
 	uint32_t bytes;
-	int error; /* -EIO stands for either one */
+	int error;
 };
 
 static void ask(struct client *client, const struct question *question)
@@ -158,8 +158,6 @@ static void ask(struct client *client, const struct question *question)
 	request->framing = client->blks[0].framing;
 	memset(request->data, 1, question->bytes);
 	error = fe_blk_execute(request);
-	if (question->error && error == -EOPNOTSUPP)
-		error = -EIO;
 	probe_expect("type", question->type, error, question->error);
 	fe_blk_put(request);
 }

@@ -304,6 +304,37 @@ static void expect_served(struct chain *chain)
 		     chain_wait(chain) == GOES_WELL ? 0 : -EIO, 0);
 }
 
+/* The chain that was laid last gets a head, or an id, beyond the ring, or its own. */
+static void spoil(struct chain *chain, bool spoilt)
+{
+	struct fe_vring *vring = chain->vring;
+	uint16_t number = spoilt ? (uint16_t)vring->size : 0;
+
+	if (chain_is_packed(chain))
+		chain_set_id(chain, chain_is_indirect(chain) ? CHAIN_TABLE : 2,
+			     number);
+	else
+		vring->avail->ring[(vring->next_avail - 1u) % vring->size] =
+			htole16(number);
+}
+
+/* a broken ring stays so, even if what broke it is mended */
+static void kicks_of_a_broken_ring_do_nothing(void **state)
+{
+	static struct chain chain;
+
+	for (unsigned int k = 0; k < NR_LAYOUTS; k++) {
+		chain_open(&chain, chain_server(state), (enum layout)k);
+		chain_lay(&chain);
+		spoil(&chain, true);
+		chain_push(&chain);
+		assert_int_equal(fe_vring_wait(chain.vring, HANG_MSEC), -EPIPE);
+		spoil(&chain, false);
+		assert_not_served(&chain);
+		chain_close(&chain);
+	}
+}
+
 /* R-30, G-26: kicked while it is stopped, and while it is not enabled */
 static void kicks_of_a_ring_that_does_not_run_wait_for_it(void **state)
 {
@@ -498,6 +529,7 @@ int main(void)
 		HOSTILE(full_rings_of_odd_sizes_are_served),
 		HOSTILE(ten_thousand_errors_lose_nothing),
 		HOSTILE(a_flooding_queue_holds_up_no_other),
+		HOSTILE(kicks_of_a_broken_ring_do_nothing),
 		HOSTILE(kicks_of_a_ring_that_does_not_run_wait_for_it),
 		HOSTILE(a_call_comes_wherever_it_was_asked_for),
 		HOSTILE(no_wake_up_is_lost),

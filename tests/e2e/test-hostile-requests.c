@@ -86,6 +86,9 @@ static void cut(struct chain *chain, const struct row *row)
 	chain_cut(chain, row->type, row->sector, row->bytes);
 	if (row->type == GET_ID)
 		chain->used_when_well = 1 + MIN(row->bytes, ID_BYTES);
+	/* segments of no sectors: nothing is wrong with them */
+	if (row->type == DISCARD || row->type == ZEROES)
+		memset(chain->request->data, 0, row->bytes);
 }
 
 static void try_rows(const struct server *server, const struct row *rows,

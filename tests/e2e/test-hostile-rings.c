@@ -247,6 +247,13 @@ static void set_status_addr(struct chain *chain, uint64_t addr)
 	chain->pieces[2].addr = addr;
 }
 
+/* Its last byte is where the one of the other rows is. */
+static void set_long_status_addr(struct chain *chain, uint64_t addr)
+{
+	chain->pieces[2].addr = addr - 2;
+	chain->pieces[2].bytes = 3;
+}
+
 static void set_data_in_hole(struct chain *chain, uint64_t addr)
 {
 	chain_add_region(chain, CHAIN_MEMORY_END + 2 * PAGE, PAGE);
@@ -284,6 +291,10 @@ static void a_buffer_outside_memory_is_an_error(void **state)
 		  BREAKS, 0 },
 		{ "status outside", set_status_addr, NULL, UINT64_MAX, BREAKS,
 		  0 },
+		{ "long status outside", set_long_status_addr, NULL, FAR_AWAY,
+		  BREAKS, 0 },
+		{ "long status half outside", set_long_status_addr, NULL,
+		  CHAIN_MEMORY_END, BREAKS, 0 },
 	};
 
 	TRY_CHAINS(rows);

@@ -199,25 +199,31 @@ static void odd_flags_are_ignored_and_a_table_may_be_last(void **state)
 	TRY_CHAINS(rows);
 }
 
-/* The data, cut into so many pieces, and the status in a table behind the header */
+/*
+ * The data in so many pieces and the status, in a table behind the header. All
+ * pieces but the last one are whole sectors, too.
+ */
 static void end_in_long_table(struct chain *chain, uint64_t nr)
 {
 	struct piece data = chain->pieces[1];
 	struct piece status = chain->pieces[2];
+	uint64_t addr = data.addr;
 
-	for (unsigned int i = 0; i < nr; i++)
+	for (unsigned int i = 0; i <= nr; i++) {
+		uint32_t bytes = 1;
+
+		if (i == 0)
+			bytes = data.bytes - 512 - ((uint32_t)nr - 2);
+		else if (i == nr - 1)
+			bytes = 512;
 		chain->table[i] = (struct vring_desc){
-			.addr = htole64(data.addr + i),
-			.len = htole32(1),
-			.flags = htole16(WRITE | NEXT),
+			.addr = htole64(i < nr ? addr : status.addr),
+			.len = htole32(bytes),
+			.flags = htole16(i < nr ? WRITE | NEXT : WRITE),
 			.next = htole16((uint16_t)(i + 1)),
 		};
-	chain->table[nr - 1].len = htole32(data.bytes - (uint32_t)nr + 1);
-	chain->table[nr] = (struct vring_desc){
-		.addr = htole64(status.addr),
-		.len = htole32(1),
-		.flags = htole16(WRITE),
-	};
+		addr += bytes;
+	}
 	chain_remove(chain, 2);
 	chain->pieces[1] = (struct piece){ chain->request->table_addr,
 					   ((uint32_t)nr + 1) * 16, INDIRECT };

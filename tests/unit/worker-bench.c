@@ -79,6 +79,8 @@ static enum driver_answer bench_driver_submit(struct driver_context *context,
 	if (!ours->at_once && engine_submit(context->engine, &request->io) < 0)
 		return DRIVER_BUSY;
 	atomic_fetch_add(&ours->nr_submitted, 1);
+	if (ours->submitted)
+		ours->submitted(request);
 	if (ours->at_once)
 		return DRIVER_COMPLETED;
 	ours->nr_under_way++;

@@ -20,7 +20,9 @@
 /* A driver whose requests succeed, when it is told so. */
 struct bench_driver {
 	struct driver driver;
-	bool at_once;	    /* DRIVER_COMPLETED */
+	bool at_once; /* DRIVER_COMPLETED */
+	/* NULL, or what is called for each, on the worker's thread */
+	void (*submitted)(struct blk_request *request);
 	unsigned int limit; /* DRIVER_BUSY from here on; 0: never */
 	bool held;	    /* each request waits for gate */
 	sem_t gate;
