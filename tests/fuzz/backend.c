@@ -262,10 +262,10 @@ void backend_run(struct fuzz_backend *backend)
 	struct pollfd ready = { rh_device_fd(backend->device), POLLIN, 0 };
 	int nr = 0;
 
-	while (poll(&ready, 1, 0) == 1) {
+	do {
 		FUZZ_CHECK(nr++ < MAX_RUNS);
 		FUZZ_CHECK(!rh_device_run(backend->device));
-	}
+	} while (poll(&ready, 1, 0) == 1);
 }
 
 void backend_destroy(struct fuzz_backend *backend)

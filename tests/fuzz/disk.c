@@ -462,7 +462,7 @@ void disk_change(struct fuzz_disk *disk)
 
 void disk_narrow(struct fuzz_disk *disk)
 {
-	memset(disk->guest->open, 0, GUEST_FILE_BYTES);
+	guest_close(disk->guest);
 	for (unsigned int i = 0; i < DISK_MAX_HEADS; i++) {
 		const struct disk_chain *known = &disk->chains[i];
 
@@ -499,6 +499,10 @@ unsigned int disk_list_taken(const struct fuzz_disk *disk, uint16_t *heads)
 		}
 		heads[at] = head;
 		nr++;
+	}
+	for (unsigned int i = disk->next_expected; i < disk->nr_expected; i++) {
+		FUZZ_CHECK(nr < DISK_MAX_HEADS);
+		heads[nr++] = disk->expected[i];
 	}
 	return nr;
 }

@@ -108,7 +108,8 @@ void disk_change(struct fuzz_disk *disk);
 
 /*
  * The heads that the guest does not have back, in the order in which they were
- * taken. heads: DISK_MAX_HEADS. Returns how many.
+ * first taken; for a guest that is honest. heads: DISK_MAX_HEADS. Returns how
+ * many.
  */
 unsigned int disk_list_taken(const struct fuzz_disk *disk, uint16_t *heads);
 

@@ -35,14 +35,13 @@ _Noreturn void fuzz_fail(const char *what, const char *file, int line);
 /* Once a program: lines of the log are made, and thrown away. */
 void fuzz_keep_quiet(void);
 
-/* The number that the next new file descriptor would have. */
-int fuzz_next_fd(void);
-
 /*
- * It is that one again: no file was left open. A thread of the fuzzing engine
- * may have one for a moment.
+ * Files that are open at the end of a run were open at its beginning. Between
+ * runs the engine opens what it likes, and a thread of it may at any time, for
+ * a moment.
  */
-void fuzz_check_fds(int next_fd);
+void fuzz_note_fds(void);
+void fuzz_check_fds(void);
 
 static inline bool fuzz_more(const struct fuzz_input *in)
 {

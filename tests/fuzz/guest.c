@@ -86,7 +86,7 @@ void guest_create(struct fuzz_guest *guest)
 	FUZZ_CHECK(guest->fd >= 0);
 	guest->view = map_file(guest->fd, GUEST_FILE_BYTES);
 	guest->before = malloc(GUEST_FILE_BYTES);
-	guest->open = malloc(GUEST_FILE_BYTES);
+	guest->open = calloc(1, GUEST_FILE_BYTES);
 	FUZZ_CHECK(guest->before && guest->open);
 	FUZZ_CHECK(!rh_map_create(&guest->map));
 	for (unsigned int i = 0; i < ARRAY_SIZE(pieces); i++)
@@ -98,10 +98,11 @@ void guest_create(struct fuzz_guest *guest)
 
 void guest_reset(struct fuzz_guest *guest, bool logs)
 {
-	memset(guest->view, CANARY, GUEST_FILE_BYTES);
+	memset(guest->before, CANARY, GUEST_FILE_BYTES);
 	for (unsigned int i = 0; i < ARRAY_SIZE(pieces); i++)
-		memset(guest->view + pieces[i].offset, 0, pieces[i].bytes);
-	memset(guest->open, 0, GUEST_FILE_BYTES);
+		memset(guest->before + pieces[i].offset, 0, pieces[i].bytes);
+	memcpy(guest->view, guest->before, GUEST_FILE_BYTES);
+	guest_close(guest);
 	memset(guest->log_view, 0, LOG_BYTES);
 	guest->logs = logs;
 }
@@ -134,7 +135,13 @@ void guest_write(struct fuzz_guest *guest, uint64_t addr, const void *data,
 		 size_t bytes)
 {
 	const uint8_t *from = data;
+	uint8_t *whole = guest_at(guest, addr, bytes);
 
+	if (whole) {
+		memcpy(whole, data, bytes);
+		memcpy(guest->before + (whole - guest->view), data, bytes);
+		return;
+	}
 	for (size_t i = 0; i < bytes; i++) {
 		uint8_t *to = guest_at(guest, addr + i, 1);
 
@@ -155,11 +162,28 @@ void guest_scribble(struct fuzz_guest *guest, struct fuzz_input *in)
 	guest_write(guest, addr, data, bytes);
 }
 
+void guest_restore(struct fuzz_guest *guest, const uint8_t *memory)
+{
+	memcpy(guest->view, memory, GUEST_FILE_BYTES);
+	memcpy(guest->before, memory, GUEST_FILE_BYTES);
+}
+
+void guest_close(struct fuzz_guest *guest)
+{
+	while (guest->nr_opened) {
+		guest->nr_opened--;
+		memset(guest->open + guest->opened[guest->nr_opened].at, 0,
+		       guest->opened[guest->nr_opened].bytes);
+	}
+}
+
 void guest_open(struct fuzz_guest *guest, uint64_t addr, uint64_t bytes)
 {
 	uint8_t *at = guest_at(guest, addr, bytes);
 
-	FUZZ_CHECK(at);
+	FUZZ_CHECK(at && guest->nr_opened < GUEST_MAX_OPENED);
+	guest->opened[guest->nr_opened].at = (uint32_t)(at - guest->view);
+	guest->opened[guest->nr_opened++].bytes = (uint32_t)bytes;
 	memset(guest->open + (at - guest->view), 1, bytes);
 }
 
@@ -169,11 +193,6 @@ bool guest_is_open(const struct fuzz_guest *guest, uint64_t addr,
 	uint8_t *at = guest_at(guest, addr, bytes);
 
 	return at && !memchr(guest->open + (at - guest->view), 0, bytes);
-}
-
-void guest_watch(struct fuzz_guest *guest)
-{
-	memcpy(guest->before, guest->view, GUEST_FILE_BYTES);
 }
 
 /* All of these lie in pages that belong to one region. */
@@ -191,20 +210,22 @@ static bool is_logged(const struct fuzz_guest *guest, size_t offset)
 	return false;
 }
 
-static void check_block(const struct fuzz_guest *guest, size_t at)
+static void check_block(struct fuzz_guest *guest, size_t at)
 {
 	for (size_t i = at; i < at + BLOCK_BYTES; i++) {
 		if (guest->before[i] == guest->view[i])
 			continue;
 		FUZZ_CHECK(guest->open[i]);
 		FUZZ_CHECK(!guest->logs || is_logged(guest, i));
+		guest->before[i] = guest->view[i];
 	}
 }
 
-void guest_check(struct fuzz_guest *guest)
+FUZZ_PLAIN void guest_check(struct fuzz_guest *guest)
 {
 	for (size_t at = 0; at < GUEST_FILE_BYTES; at += BLOCK_BYTES) {
-		if (memcmp(guest->before + at, guest->view + at, BLOCK_BYTES))
+		if (fuzz_differs(guest->before + at, guest->view + at,
+				 BLOCK_BYTES))
 			check_block(guest, at);
 	}
 }

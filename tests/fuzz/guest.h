@@ -7,10 +7,10 @@
  * nobody's: the device must not write there, nor, where the address sanitizer
  * looks, read.
  *
- * The guest's own view is another mapping of the same file. guest_watch() and
- * guest_check() stand around what the device does: a byte that has changed in
- * between is one that the device was given to write, by guest_open(). With a
- * migration log each such byte's page is marked in it.
+ * The guest's own view is another mapping of the same file, of which a copy is
+ * kept. guest_close() and guest_check() stand around what the device does: a
+ * byte that has changed in between is one that the device was given to write,
+ * by guest_open(). With a migration log each such byte's page is marked in it.
  */
 #ifndef TESTS_FUZZ_GUEST_H
 #define TESTS_FUZZ_GUEST_H
@@ -34,6 +34,8 @@
 #define GUEST_THIRD_BYTES  0x900
 #define GUEST_FILE_BYTES   0xa000
 
+#define GUEST_MAX_OPENED   16384
+
 struct fuzz_guest {
 	int fd;
 	uint8_t *view; /* the guest's own, of all of the file */
@@ -41,8 +43,13 @@ struct fuzz_guest {
 	struct rh_dirty_log log;
 	uint8_t *log_view;
 	bool logs;	 /* every write is to be found in the log */
-	uint8_t *before; /* what guest_watch() saw */
+	uint8_t *before; /* the view, but for what the device wrote */
 	uint8_t *open;	 /* 1 for each byte that the device may write */
+	unsigned int nr_opened;
+	struct {
+		uint32_t at;
+		uint32_t bytes;
+	} opened[GUEST_MAX_OPENED];
 };
 
 void guest_create(struct fuzz_guest *guest);
@@ -63,12 +70,17 @@ void guest_write(struct fuzz_guest *guest, uint64_t addr, const void *data,
 /* bytes at a place that the input chooses */
 void guest_scribble(struct fuzz_guest *guest, struct fuzz_input *in);
 
-/* The device may write these from now on; they are all in guest memory. */
+/* All of it becomes what it was. memory: GUEST_FILE_BYTES */
+void guest_restore(struct fuzz_guest *guest, const uint8_t *memory);
+
+/* The device may write nothing from now on. */
+void guest_close(struct fuzz_guest *guest);
+
+/* But these; they are all in guest memory. */
 void guest_open(struct fuzz_guest *guest, uint64_t addr, uint64_t bytes);
 bool guest_is_open(const struct fuzz_guest *guest, uint64_t addr,
 		   uint64_t bytes);
 
-void guest_watch(struct fuzz_guest *guest);
 void guest_check(struct fuzz_guest *guest);
 
 #endif

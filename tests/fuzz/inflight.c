@@ -24,7 +24,8 @@
 static struct fuzz_world world;
 static struct rh_inflight inflight;
 static uint8_t *region; /* of whoever else has the file */
-static bool is_sound;	/* the region holds what we wrote */
+static uint8_t canaries[FILE_BYTES];
+static bool is_sound; /* the region holds what we wrote */
 
 static void create(void)
 {
@@ -36,6 +37,7 @@ static void create(void)
 	FUZZ_CHECK(region != MAP_FAILED);
 	FUZZ_CHECK(!rh_range_map(fd, 0, FILE_BYTES, -1, &inflight.range));
 	inflight.nr_queues = 1;
+	memset(canaries, 0xc5, FILE_BYTES);
 	rh_fd_close(&fd);
 }
 
@@ -46,8 +48,8 @@ static void set_size(uint16_t nr_entries, bool is_packed)
 	uint64_t bytes = rh_inflight_part_bytes(is_packed, nr_entries);
 
 	unpoison(address, FILE_BYTES);
-	memset(address, 0xc5, FILE_BYTES);
 	memset(address, 0, bytes);
+	memset(address + bytes, 0xc5, FILE_BYTES - bytes);
 	poison(address + bytes, FILE_BYTES - bytes);
 	inflight.queue_size = nr_entries;
 	inflight.range.bytes = bytes;
@@ -55,8 +57,8 @@ static void set_size(uint16_t nr_entries, bool is_packed)
 
 static void check_canaries(void)
 {
-	for (size_t i = inflight.range.bytes; i < FILE_BYTES; i++)
-		FUZZ_CHECK(region[i] == 0xc5);
+	FUZZ_CHECK(!fuzz_differs(region + inflight.range.bytes, canaries,
+				 FILE_BYTES - inflight.range.bytes));
 }
 
 static void put(size_t offset, const void *data, size_t bytes)
@@ -176,16 +178,19 @@ static void die(void)
 	memcpy(left.region, region, sizeof(left.region));
 	left.next_used = world.next_used;
 	left.used_wrap = world.used_wrap;
-	left.nr = disk_list_taken(&world.disk, left.heads);
+	if (is_whole)
+		left.nr = disk_list_taken(&world.disk, left.heads);
 	world_stop(&world);
-	memcpy(world.guest.view, left.memory, sizeof(left.memory));
+	guest_restore(&world.guest, left.memory);
 	memcpy(region, left.region, inflight.range.bytes);
 	world.next_used = left.next_used;
 	world.used_wrap = left.used_wrap;
 	world.is_kept = true;
 	world_start(&world);
-	if (!is_whole)
+	if (!is_whole) {
+		world.is_honest = false; /* nobody knows what is owed now */
 		return;
+	}
 	FUZZ_CHECK(world.is_running);
 	FUZZ_CHECK(rh_queue_owes(&world.queue) == (left.nr > 0));
 	disk_expect(&world.disk, left.heads, left.nr);

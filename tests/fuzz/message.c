@@ -18,14 +18,14 @@
 
 static struct fuzz_peer peer;
 static struct fuzz_backend backend;
-static int next_fd; /* while no run is under way */
+static bool is_created;
 
 static void create(void)
 {
 	fuzz_keep_quiet();
 	FUZZ_CHECK(!rh_device_guard_memory());
 	peer_create(&peer);
-	next_fd = fuzz_next_fd();
+	is_created = true;
 }
 
 static void send_message(struct fuzz_input *in, bool is_spoilt)
@@ -173,8 +173,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = { data, data + size };
 	uint8_t choice = fuzz_u8(&in);
 
-	if (!next_fd)
+	if (!is_created)
 		create();
+	fuzz_note_fds();
 	host_allow_postcopy(choice & 64, !(choice & 128));
 	backend_create(&backend, choice);
 	peer_begin(&peer, &backend);
@@ -183,6 +184,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	peer_end(&peer);
 	backend_destroy(&backend);
 	FUZZ_CHECK(!host_nr_mappings());
-	fuzz_check_fds(next_fd);
+	fuzz_check_fds();
 	return 0;
 }

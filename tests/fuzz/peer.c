@@ -2,6 +2,7 @@
 /* peer - the front-end's end of a session: its files, its messages */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,10 @@
 
 #define ANSWER_FLAGS (VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY)
 #define MAX_ANSWER   1024
+#define MAX_ANSWERS  65536
+
+/* What a state that is read from it has: chunks, and a rest */
+#define SPARSE_READ 200000
 
 static int reopen_read_only(int fd)
 {
@@ -43,10 +48,42 @@ void peer_create(struct fuzz_peer *peer)
 	peer->channel = -1;
 }
 
-static void empty_file(int fd, uint64_t bytes)
+/* Zeros, as many as it has in the beginning, and read from there */
+static void reset_file(int fd, uint64_t bytes, uint64_t position)
 {
 	FUZZ_CHECK(!ftruncate(fd, 0));
 	FUZZ_CHECK(!ftruncate(fd, (off_t)bytes));
+	FUZZ_CHECK(lseek(fd, (off_t)position, SEEK_SET) == (off_t)position);
+}
+
+static void empty_pipe(int fd)
+{
+	uint8_t dropped[4096];
+
+	while (read(fd, dropped, sizeof(dropped)) > 0)
+		;
+}
+
+/* Those that were used since they were last set back */
+static void reset_eventfds(const int *files)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct pollfd used[PEER_PIPE_READ + 1];
+
+	for (unsigned int i = PEER_KICK; i <= PEER_PIPE_READ; i++)
+		used[i] = (struct pollfd){ files[i], POLLIN | POLLOUT, 0 };
+	FUZZ_CHECK(poll(used + PEER_KICK, PEER_PIPE_READ + 1 - PEER_KICK, 0) >=
+		   0);
+	for (unsigned int i = PEER_KICK; i < PEER_FULL; i++) {
+		if (used[i].revents & POLLIN)
+			rh_eventfd_drain(files[i]);
+	}
+	if (used[PEER_FULL].revents & POLLOUT) {
+		rh_eventfd_drain(files[PEER_FULL]);
+		FUZZ_CHECK(write(files[PEER_FULL], &most, sizeof(most)) > 0);
+	}
+	if (used[PEER_PIPE_READ].revents & POLLIN)
+		empty_pipe(files[PEER_PIPE_READ]);
 }
 
 static void make_channel(struct fuzz_peer *peer)
@@ -61,18 +98,13 @@ static void make_channel(struct fuzz_peer *peer)
 
 void peer_begin(struct fuzz_peer *peer, struct fuzz_backend *backend)
 {
-	const uint64_t most = UINT64_MAX - 1;
-	uint8_t dropped[4096];
-
 	peer->backend = backend;
 	peer->memory_bytes = PEER_MEMORY_BYTES;
-	empty_file(peer->files[PEER_MEMORY], PEER_MEMORY_BYTES);
-	empty_file(peer->files[PEER_SMALL], PEER_SMALL_BYTES);
-	for (unsigned int i = PEER_KICK; i <= PEER_FULL; i++)
-		rh_eventfd_drain(peer->files[i]);
-	FUZZ_CHECK(write(peer->files[PEER_FULL], &most, sizeof(most)) > 0);
-	while (read(peer->files[PEER_PIPE_READ], dropped, sizeof(dropped)) > 0)
-		;
+	reset_file(peer->files[PEER_MEMORY], PEER_MEMORY_BYTES, 0);
+	reset_file(peer->files[PEER_SMALL], PEER_SMALL_BYTES, 0);
+	FUZZ_CHECK(!lseek(peer->files[PEER_READ_ONLY], 0, SEEK_SET));
+	FUZZ_CHECK(lseek(peer->files[PEER_SPARSE], -SPARSE_READ, SEEK_END) > 0);
+	reset_eventfds(peer->files);
 	memset(peer->avail, 0, sizeof(peer->avail));
 	peer->files[PEER_RECORD] = rh_eventfd_create();
 	make_channel(peer);
@@ -119,6 +151,7 @@ static void keep_fds(struct fuzz_peer *peer, struct msghdr *message)
 	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
 	rh_fd_close(&peer->files[PEER_RECORD]);
 	peer->files[PEER_RECORD] = fd;
+	peer->had_fd = true;
 }
 
 /* Of a socket; returns how many bytes came. */
@@ -152,18 +185,28 @@ static void check_answer(struct fuzz_peer *peer,
 	} while (peer->sent[peer->nr_answered++] != header->request);
 }
 
-static void read_answers(struct fuzz_peer *peer)
+/* Returns whether there were any. */
+static bool read_answers(struct fuzz_peer *peer)
 {
+	static uint8_t bytes[MAX_ANSWERS];
 	struct vhost_user_header header;
-	uint8_t payload[MAX_ANSWER];
+	size_t nr = 0;
+	size_t at = 0;
 
-	while (peer->fd >= 0 &&
-	       receive(peer, peer->fd, &header, sizeof(header))) {
+	if (peer->fd < 0)
+		return false;
+	do {
+		peer->had_fd = false;
+		nr += receive(peer, peer->fd, bytes + nr, sizeof(bytes) - nr);
+		FUZZ_CHECK(nr < sizeof(bytes));
+	} while (peer->had_fd);
+	for (; at < nr; at += sizeof(header) + header.size) {
+		FUZZ_CHECK(nr - at >= sizeof(header));
+		memcpy(&header, bytes + at, sizeof(header));
 		check_answer(peer, &header);
-		if (header.size)
-			FUZZ_CHECK(receive(peer, peer->fd, payload,
-					   header.size) == header.size);
 	}
+	FUZZ_CHECK(at == nr);
+	return nr;
 }
 
 static void send_bytes(struct fuzz_peer *peer, const void *data, size_t bytes,
@@ -191,8 +234,8 @@ static void send_bytes(struct fuzz_peer *peer, const void *data, size_t bytes,
 static void settle(struct fuzz_peer *peer)
 {
 	backend_run(peer->backend);
-	read_answers(peer);
-	backend_run(peer->backend);
+	if (read_answers(peer))
+		backend_run(peer->backend);
 }
 
 void peer_send(struct fuzz_peer *peer, const struct peer_message *message)

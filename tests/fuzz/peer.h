@@ -56,6 +56,7 @@ struct fuzz_peer {
 	bool is_framed; /* all that was sent since the connection began */
 	unsigned int nr_sent;
 	unsigned int nr_answered;
+	bool had_fd; /* what was read last: there may be more behind it */
 	uint32_t sent[PEER_MAX_SENT];
 	uint16_t avail[BACKEND_QUEUES]; /* the driver's own positions */
 };

@@ -19,7 +19,6 @@ static void create(struct fuzz_world *world)
 	disk_create(&world->disk, &world->guest);
 	rh_queue_init(&world->queue, "fuzz", 0, wake_fd, true);
 	world->queue.log = &world->guest.log;
-	world->next_fd = fuzz_next_fd();
 }
 
 static void set_up_queue(struct fuzz_world *world)
@@ -53,6 +52,7 @@ void world_begin(struct fuzz_world *world, const struct world_layout *layout,
 
 	if (!world->layout)
 		create(world);
+	fuzz_note_fds();
 	world->layout = layout;
 	world->in = (struct fuzz_input){ data, data + size };
 	world->nr_requests = 0;
@@ -86,7 +86,6 @@ static void watch(struct fuzz_world *world)
 {
 	disk_narrow(&world->disk);
 	world->layout->open(world);
-	guest_watch(&world->guest);
 }
 
 static void check(struct fuzz_world *world)
@@ -164,6 +163,7 @@ void world_end(struct fuzz_world *world)
 	world_stop(world);
 	rh_queue_reset(&world->queue);
 	disk_end(&world->disk);
+	fuzz_check_fds();
 }
 
 static void turn(struct fuzz_world *world)
@@ -279,5 +279,4 @@ void world_run(struct fuzz_world *world, const struct world_layout *layout,
 	for (int i = 0; i < MAX_STEPS && fuzz_more(&world->in); i++)
 		world_step(world);
 	world_end(world);
-	fuzz_check_fds(world->next_fd);
 }

@@ -63,7 +63,6 @@ struct fuzz_world {
 	struct rh_queue queue;
 	struct rh_inflight *inflight; /* NULL: nothing is recorded */
 	struct fuzz_input in;
-	int next_fd; /* while no run is under way */
 	uint64_t features;
 	uint16_t size;
 	bool is_running;
