@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ringhost/device.h>
+
 #include "common/base.h"
 #include "server/virtio_blk_internal.h"
 #include "tests/fuzz/disk.h"
 
+#define CONFIG_BYTES	96
 #define LARGE_BLOCK	1024
 #define MAX_RANGE_BYTES 0x8000
 
@@ -337,6 +340,29 @@ static void set_size(struct fuzz_disk *disk, uint64_t size_bytes)
 		align_down(size_bytes, disk->model.block_bytes);
 }
 
+/* What a user asks for, or a host has, and cannot be */
+static void refuse_impossible(struct fuzz_disk *disk,
+			      struct virtio_blk_options options)
+{
+	switch (disk->setup.impossible % 4) {
+	case 0:
+		return;
+	case 1:
+		options.block_bytes = 513;
+		break;
+	case 2:
+		options.nr_queues = RH_MAX_QUEUES + 1;
+		break;
+	case 3:
+		disk->driver.info.logical_block_bytes = 520;
+		break;
+	}
+	FUZZ_CHECK(virtio_blk_create(&options, &disk->driver, &disk->blk) ==
+		   -EINVAL);
+	FUZZ_CHECK(!disk->blk);
+	disk->driver.info.logical_block_bytes = 512;
+}
+
 static void set_up(struct fuzz_disk *disk, const struct disk_setup *setup)
 {
 	const struct virtio_blk_options options = {
@@ -364,7 +390,9 @@ static void set_up(struct fuzz_disk *disk, const struct disk_setup *setup)
 		.max_sectors = MAX_RANGE_BYTES / 512,
 	};
 	set_size(disk, DISK_STORAGE_BYTES);
+	refuse_impossible(disk, options);
 	FUZZ_CHECK(!virtio_blk_create(&options, &disk->driver, &disk->blk));
+	FUZZ_CHECK(virtio_blk_config_bytes(disk->blk) == CONFIG_BYTES);
 }
 
 void disk_begin(struct fuzz_disk *disk, struct rh_queue *queue,
@@ -383,8 +411,20 @@ void disk_begin(struct fuzz_disk *disk, struct rh_queue *queue,
 	set_up(disk, setup);
 }
 
+/* Each request that the model let through is counted once at most. */
+static void check_counters(const struct fuzz_disk *disk)
+{
+	struct blk_counters sum;
+
+	virtio_blk_counters(disk->blk, &sum);
+	FUZZ_CHECK(sum.reads + sum.writes + sum.flushes + sum.others <=
+		   disk->nr_taken);
+	FUZZ_CHECK(sum.errors <= disk->nr_taken);
+}
+
 void disk_end(struct fuzz_disk *disk)
 {
+	check_counters(disk);
 	virtio_blk_destroy(disk->blk);
 	disk->blk = NULL;
 }
@@ -432,7 +472,7 @@ static void read_config(struct fuzz_disk *disk)
 	uint32_t bytes = fuzz_u8(disk->in);
 	int error = virtio_blk_config_get(disk->blk, offset, data, bytes);
 
-	FUZZ_CHECK(!error == (offset + bytes <= 96));
+	FUZZ_CHECK(!error == (offset + bytes <= CONFIG_BYTES));
 }
 
 void disk_change(struct fuzz_disk *disk)

@@ -26,6 +26,7 @@ struct disk_setup {
 	bool cannot_discard;
 	bool cannot_write_zeroes;
 	bool large_blocks;
+	uint8_t impossible; /* what no disk can be made of, at first */
 	bool in_order;
 	uint32_t ring_bytes; /* from the beginning of guest memory on */
 };

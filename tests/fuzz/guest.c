@@ -10,6 +10,7 @@
 
 #define CANARY	    0xc5
 #define LOG_BYTES   32 /* of pages below the third region's end, and more */
+#define CUT_BYTES   3  /* of those below some place behind the second one */
 #define BLOCK_BYTES 256
 
 struct piece {
@@ -107,6 +108,11 @@ void guest_reset(struct fuzz_guest *guest, bool logs)
 	guest->logs = logs;
 }
 
+void guest_cut_log(struct fuzz_guest *guest, bool is_cut)
+{
+	guest->log.bitmap.bytes = is_cut ? CUT_BYTES : LOG_BYTES;
+}
+
 void *guest_at(const struct fuzz_guest *guest, uint64_t addr, uint64_t bytes)
 {
 	const struct piece *piece = find(addr);
@@ -195,7 +201,7 @@ bool guest_is_open(const struct fuzz_guest *guest, uint64_t addr,
 	return at && !memchr(guest->open + (at - guest->view), 0, bytes);
 }
 
-/* All of these lie in pages that belong to one region. */
+/* Its page is marked, if it has a place in the log. */
 static bool is_logged(const struct fuzz_guest *guest, size_t offset)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(pieces); i++) {
@@ -205,6 +211,8 @@ static bool is_logged(const struct fuzz_guest *guest, size_t offset)
 			continue;
 		page = (pieces[i].addr + (offset - pieces[i].offset)) /
 		       VHOST_LOG_PAGE_BYTES;
+		if (page / 8 >= guest->log.bitmap.bytes)
+			return !guest->log_view[page / 8];
 		return guest->log_view[page / 8] & (1u << page % 8);
 	}
 	return false;

@@ -57,6 +57,9 @@ void guest_create(struct fuzz_guest *guest);
 /* Zeros, canaries, an empty log; nothing may be written. */
 void guest_reset(struct fuzz_guest *guest, bool logs);
 
+/* The log ends before the third region, or does not. */
+void guest_cut_log(struct fuzz_guest *guest, bool is_cut);
+
 /* The guest's view of these bytes; NULL if they are not all in one region. */
 void *guest_at(const struct fuzz_guest *guest, uint64_t addr, uint64_t bytes);
 

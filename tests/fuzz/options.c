@@ -7,6 +7,8 @@
  * which is looked at for formats that are not raw. A user is trusted with
  * what they say, not with saying it rightly.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +204,18 @@ static void parse_size(struct fuzz_input *in)
 	free_words(&words);
 }
 
+/* Not every file can be read. */
+static void probe_folder(void)
+{
+	static int fd = -1;
+	const char *format;
+
+	if (fd < 0)
+		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	FUZZ_CHECK(fd >= 0);
+	FUZZ_CHECK(probe_format(fd, IMAGE_BYTES, &format) == -EISDIR);
+}
+
 static void probe_image(struct fuzz_input *in)
 {
 	static int fd = -1;
@@ -211,6 +225,8 @@ static void probe_image(struct fuzz_input *in)
 	size_t nr = MIN((size_t)(in->end - in->at), sizeof(image) / 2);
 	int result;
 
+	if (nr && *in->at & 2)
+		probe_folder();
 	if (fd < 0)
 		fd = rh_memfd_create("image", sizeof(image));
 	FUZZ_CHECK(fd >= 0);

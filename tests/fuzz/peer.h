@@ -56,7 +56,8 @@ struct fuzz_peer {
 	bool is_framed; /* all that was sent since the connection began */
 	unsigned int nr_sent;
 	unsigned int nr_answered;
-	bool had_fd; /* what was read last: there may be more behind it */
+	bool is_mixed; /* the channel was given for something else, too */
+	bool had_fd;   /* what was read last: there may be more behind it */
 	uint32_t sent[PEER_MAX_SENT];
 	uint16_t avail[BACKEND_QUEUES]; /* the driver's own positions */
 };

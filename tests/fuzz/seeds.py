@@ -39,7 +39,7 @@ def set_up(features, protocol, parts=0x7f):
 
 
 def message_seeds(seeds):
-    guest = [GUEST, 0, 1, GUEST, 1, 3, GUEST, 4, 2, GUEST, 2, 0, 1, 4, 9, 9,
+    guest = [GUEST, 0, 1, GUEST, 1, 3, GUEST, 4, 2, GUEST, 2, 0, 1, 3, 9, 9,
              9, 9]
     acts = [b for what in range(10) for b in (ACT, what)]
     for features, protocol in itertools.product(range(NR_FEATURES),
@@ -79,6 +79,85 @@ def message_seeds(seeds):
                   [SEND, 0, 0, SEND, 0, choice, CONNECT] + set_up(0, 1, 0x62))
 
 
+def iotlb_seeds(seeds):
+    """Ranges that are put in, joined, cut, taken out, missed, forbidden"""
+    def update(first, pages, permission=3):
+        return [SEND, 22, 4 | permission, first, pages]
+
+    def invalidate(first, pages):
+        return [SEND, 22, 3, first, pages]
+
+    guest = [b for i in range(8) for b in (GUEST, 0, i)]
+    for features, whole in itertools.product((4, 7, 8), (0, 1)):
+        begin = [0] + set_up(features, 0, 0x27)
+        rings = [SEND, 22, 16 | 12 | 3, 0, 0] + (
+            [SEND, 22, 12 | 3, 0, 0] if whole else update(0, 0x80))
+        for first, pages in itertools.product((0x10, 0x20, 0x40, 0x80, 0x90),
+                                              (1, 0x10, 0x20, 0x60)):
+            for permission in (1, 2, 3):
+                change = update(first, pages, permission)
+                seeds.add("message", begin + rings + change + guest +
+                          update(first + pages // 2, pages, 3) + guest +
+                          invalidate(first, pages // 2 + 1) + guest +
+                          update(first, pages))
+                seeds.add("message", begin + rings +
+                          invalidate(first, pages) + guest + [ANSWER, 0] +
+                          change + guest + [ANSWER, 1, 1, ANSWER, 0] + guest)
+                for step in (pages, 2 * pages):
+                    seeds.add("message", begin + [
+                        b for i in range(6)
+                        for b in update(first + i * step & 255, pages,
+                                        permission)] +
+                        update(first + pages & 255, step) +
+                        invalidate(first + 1, 255 - first - pages) + guest)
+
+
+def failure_seeds(seeds):
+    """What the device's own part refuses, and ends in the middle"""
+    fails, works = [ACT, 18], [ACT, 8]
+    for choice in range(32):
+        begin = [16 | choice % 16] + set_up(0, 0, 3)
+        seeds.add("message", begin + fails + [SEND, 42, choice, SEND, 43] +
+                  works + [SEND, 42, choice, SEND, 43])
+        seeds.add("message", [choice] + set_up(3, 0, 0x7f) + [SEND, 7] +
+                  [GUEST, 0, choice, GUEST, 4, choice] * 3)
+        seeds.add("message", [choice] + set_up(0, 3, 0x23) +
+                  [SEND, 35, 0, 0, SEND, 35, choice, choice % 3, SEND, 35, 1,
+                   0] + [GUEST, 0, choice])
+        seeds.add("message", [0] + set_up(0, 0, 0) + [
+            SEND, 31 + (choice & 1), 2 | choice & 0x1c, choice // 2] * 2 +
+            [SPOILT, 31, 0, 2, choice])
+        seeds.add("message", [0] + set_up(0, 0) + [SPOILT, 2, 1, 32, choice,
+                                                   CONNECT])
+        seeds.add("message", [0] + set_up(0, 0) + [RUBBISH, 1 + choice] +
+                  [choice] * (choice + 1))
+
+
+def piece(choice=0, place=0):
+    """A buffer of the length and at the kind of place that choice names"""
+    where = choice // 24
+    return [choice] + [place] * (2 if where == 7 else 8 if where == 9 else 1)
+
+
+def request(shape, kind, sector=1, segments=(3, 0, 1, 0), odd=(0,)):
+    """As request.c reads it, byte for byte: a step of 9 and what follows"""
+    body = [9, shape, kind, sector]
+    if shape & 8:
+        body += [3, 7, 1]  # the pieces of a header
+    if kind in (4, 5):
+        nr = len(segments) // 3
+        body += [nr if nr < 3 else 3 | nr << 2, 8] + list(segments[:nr * 3])
+    for i in range(shape & 3):
+        body += piece(i % 2, 16 * i)
+    if shape & 0x40:
+        body += list(odd)
+        if odd[0] & 2 == 0 and len(odd) == 1:
+            body += piece()
+    if shape & 0x20:
+        body += [1]  # the table's place
+    return body
+
+
 def ring_seeds(seeds):
     """What is common to the rings: negotiation, disk, size, start, steps."""
     turn = [0, 63]
@@ -105,6 +184,24 @@ def ring_seeds(seeds):
                       step(9, 5, 0, 1, 0) + step(5, how, how, how, how) +
                       step(*turn) + step(3, how, 9, 9, 9) + step(*turn) +
                       step(7, how, how))
+        for kind, shape in itertools.product(range(13), (
+                0, 1, 3, 4, 5, 7, 9, 0xd, 0x15, 0x21, 0x25, 0x2f, 0x45, 0x85)):
+            body = step(*request(shape, kind))
+            seeds.add(name, pre + [kind & 11, 0, 5, 0] + body * 3 +
+                      step(*turn) + step(2, 3) + step(*turn) + step(7, 0))
+            seeds.add(name, pre + [24, shape, 5, 0] + step(
+                *request(1 | shape & 4, kind % 2, odd=(0,))) + step(
+                9, 5, 0, 1, 24 * 6, 200) + step(*turn))
+            seeds.add(name, pre + [kind & 11, 0, 5, 0] + body * 3 +
+                      step(*turn) + step(8, 0x1b, 0xe4, shape & 3) + body * 2 +
+                      step(*turn) + step(1, 0) + step(1, 6) + step(2, 2) +
+                      step(*turn) + body + step(2, 3) + step(*turn) +
+                      step(7, 0))
+        for how in range(256):
+            seeds.add(name, pre + [how & 11, 0, 5, 0] +
+                      step(*request(5, 0)) + step(3, how, 1, 1, 0, 0, 0, 0, 0,
+                                                  0, 0, 0) +
+                      step(*request(5, 0)) + step(*turn))
         for nr in range(0, 48, 5):
             seeds.add(name, pre + [nr & 15, 0, 5, 0] +
                       step(9, 0x61, 1, 1, 0, 2, nr, nr, 1) + step(*turn))
@@ -118,8 +215,25 @@ def ring_seeds(seeds):
                     step(*turn))
 
 
+def death_seeds(seeds):
+    """Deaths at each moment of requests that are taken, given, published"""
+    read, write = [4] + request(5, 0), [4] + request(1, 1)
+    turn, die, later = [4, 0, 63], [0], [4, 8, 0x55, 0x55, 0]
+    for layout, size, negotiated, nr in itertools.product(
+            (0, 1, 2, 3), (0, 3, 5), (0, 1, 2, 8, 11), (1, 2, 5)):
+        begin = [layout, negotiated, 0, size, 0]
+        some = (read + write) * nr
+        for done in (0, 4, 8, 1, 5):
+            seeds.add("inflight", begin + later + some + turn +
+                      [4, 1, done] * (nr // 2) + die + turn + die + later +
+                      some + turn + die + turn + [1] + turn + die)
+            seeds.add("inflight", begin + later + some + turn +
+                      [4, 1, done] + turn + die + die + [4, 1, 1] + [4, 7, 0] +
+                      some + turn + [2, 9, 0, 3, 1, 2, 3, 4] + die + turn)
+
+
 def inflight_seeds(seeds):
-    request = [4, 9, 5, 0, 1, 0, 4, 9, 1, 1, 1, 0]
+    request = [4, 9, 5, 0, 1, 0, 0, 4, 9, 1, 1, 1, 0, 0]
     busy = [4, 8, 0x55, 0x55, 0]
     turn = [4, 0, 63]
     for first in range(16):
@@ -154,7 +268,39 @@ def option_seeds(seeds):
         size=99999999999999999999T socket-group=disk socket-group=7
         socket-group=nobody-at-all socket-mode=0660 socket-mode=x
         socket-mode=9999 socket-path=s socket-path= threads=1 threads=65
-        verbose version read-only=1 nothing""".split()
+        verbose version read-only=1 nothing sandbox=auto sandbox=on
+        sandbox=off sandbox=x fault-cache=64k fault-cache=1 fault-cache=x
+        fault-cache=100001 fault-driver=null fault-driver=file fault-driver=x
+        fault-driver=fault fault-seed=7 fault-seed=x""".split()
+    rules = """write,error=EIO read+flush,error=ENOSPC any,delay=1ms x
+        host-write,offset=1M-2M,short=512 write,offset=-50%,error=EIO
+        read,offset=10%-,after=3,first=5,every=2,error=EOPNOTSUPP
+        write,nth=7,power-cut=all flush,chance=0.5%,error=EIO
+        host-sync,error=x any,up=10s,down=500ms,error=EIO
+        signal,power-cut=random write, ,error=EIO write,chance=101%,error=EIO
+        write,nth=x,error=EIO write,error=EIO,error=EIO write,delay=1ms-5ms
+        write,hang write,hang=1s write,hang=x discard+write-zeroes,hold=4
+        write,hold=4/10ms write,hold=0 write,hold=x write,hold=3/x
+        read,offset=2-1,error=EIO read,offset=x,error=EIO read,offset=,flip
+        host-any,short=0 host-read,short host-read,short=x read,short
+        write,flip read,flip read,flip=1 host-read,delay=1us write,power-cut=3
+        write,power-cut=none write,power-cut write,power-cut=x write write,
+        write,after=-1,error=EIO write,every=0,error=EIO signal,error=EIO
+        write,up=1s,error=EIO write,down=1m,error=EIO write,up=x,down=1s,flip
+        write,nth=1,every=2,error=EIO flush,offset=0-1,error=EIO
+        write,after=3,after=4,error=EIO write,nth,error=EIO write,delay=5ms-1ms
+        write,delay=x write,delay=1m write,delay=1 write,chance=x,error=EIO
+        write,chance=0%,error=EIO write,chance=0.00001%,error=EIO
+        write,offset=10%-5%,error=EIO write,offset=101%-,error=EIO
+        write,offset=-,error=EIO write,down=0s,up=0s,error=EIO
+        write,first=0,error=EIO write,error= write,power-cut=
+        write,nothing=1""".split() + [
+            "write," + "after=1," * 60 + "error=EIO"]
+    for rule in rules:
+        seeds.words(5, "--driver=fault", f"--fault={rule}", "image")
+        seeds.words(5, "--driver=fault", f"--fault={rule}", "--fault=x", "i")
+    seeds.words(5, "--driver=fault", "image",
+                *["--fault=write,error=EIO"] * 34)
     for word in server:
         for image in ("image.raw", "--driver=null", "a b", "a,b,,c/d.img"):
             seeds.words(5, f"--{word}", image)
@@ -222,12 +368,16 @@ def option_seeds(seeds):
             for where in (0, 1):
                 seeds.add("options", bytes([3, size & 255, size >> 8, where]) +
                           magic)
+    seeds.add("options", bytes([3, 0, 16, 2]))
 
 
 def main():
     seeds = Seeds(sys.argv[1])
     message_seeds(seeds)
+    iotlb_seeds(seeds)
+    failure_seeds(seeds)
     ring_seeds(seeds)
+    death_seeds(seeds)
     inflight_seeds(seeds)
     option_seeds(seeds)
 

@@ -64,11 +64,13 @@ void world_begin(struct fuzz_world *world, const struct world_layout *layout,
 			  feature_if(negotiated & 2, VIRTIO_F_IN_ORDER) |
 			  feature_if(negotiated & 4, VIRTIO_F_NOTIFY_ON_EMPTY) |
 			  feature_if(negotiated & 8, VHOST_F_LOG_ALL);
+	guest_cut_log(&world->guest, negotiated & 16);
 	setup = (struct disk_setup){
 		.read_only = kind & 1,
 		.cannot_discard = kind & 2,
 		.cannot_write_zeroes = kind & 4,
 		.large_blocks = kind & 8,
+		.impossible = kind / 16,
 		.in_order = negotiated & 2,
 		.ring_bytes = WORLD_HEADERS - GUEST_BASE,
 	};
