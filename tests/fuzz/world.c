@@ -231,6 +231,8 @@ static void plan(struct fuzz_world *world)
 {
 	world->disk.script = fuzz_u16(&world->in);
 	world->disk.nr_writes = fuzz_u8(&world->in) % 4;
+	if (world->disk.nr_writes) /* anywhere, and not only under a request */
+		world->is_honest = false;
 }
 
 static void restart(struct fuzz_world *world)
