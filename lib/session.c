@@ -233,12 +233,16 @@ bool rh_session_receive(struct rh_device *device)
 
 void rh_session_begin(struct rh_device *device, int fd)
 {
+	const struct rh_device_config *config = &device->config;
+	pid_t pid = rh_listener_peer_pid(fd);
+
 	device->connection = fd;
 	device->close_error = 0;
 	device->state = RH_DEVICE_READING;
 	rh_log_limited(&device->session_limit, RH_LOG_INFO, device->tag,
-		       "front-end connected (pid %d)",
-		       rh_listener_peer_pid(fd));
+		       "front-end connected (pid %d)", pid);
+	if (config->ops->connected)
+		config->ops->connected(config->opaque, pid);
 }
 
 void rh_session_end(struct rh_device *device)

@@ -37,9 +37,7 @@ struct rh_device;
 #define RH_MAX_STATE_BYTES (64u << 20)
 #define RH_UUID_BYTES	   16 /* of a shared object */
 
-/*
- * What a device does. A member that is NULL takes its default.
- */
+/* What a device does. A member that is NULL takes its default. */
 struct rh_device_ops {
 	/*
 	 * The queue is ready: its owner may pop from now on, and should look
@@ -85,6 +83,9 @@ struct rh_device_ops {
 	 * virtual machine.
 	 */
 	void (*reset)(void *opaque);
+
+	/* A session begins. pid: of the front-end, 0 if it is not known. */
+	void (*connected)(void *opaque, pid_t pid);
 
 	/*
 	 * The session is over: no queue runs, guest memory is unmapped, the

@@ -67,6 +67,14 @@ static void reset(void *opaque)
 		world->on_reset(world);
 }
 
+static void connected(void *opaque, pid_t pid)
+{
+	struct world *world = opaque;
+
+	world->nr_connected++;
+	world->peer = pid;
+}
+
 static void disconnected(void *opaque, int error)
 {
 	struct world *world = opaque;
@@ -93,6 +101,7 @@ const struct rh_device_ops world_ops = {
 	.config_set = config_set,
 	.features_set = features_set,
 	.reset = reset,
+	.connected = connected,
 	.disconnected = disconnected,
 	.paused = paused,
 };

@@ -36,6 +36,8 @@ struct world {
 	void (*on_disconnected)(struct world *world);
 	unsigned int nr_started;
 	unsigned int nr_stop_asked;
+	unsigned int nr_connected;
+	pid_t peer; /* of the last one */
 	unsigned int nr_disconnected;
 	unsigned int nr_paused;
 	unsigned int nr_resets;

@@ -262,6 +262,8 @@ static void the_session_ends_after_its_last_request(void **state)
 
 	(void)state;
 	world_create_running(&world);
+	assert_int_equal(world.nr_connected, 1);
+	assert_int_equal(world.peer, getpid());
 	world.slow = true;
 	rh_fd_close(&world.front_end);
 	world_run(&world);
@@ -276,6 +278,7 @@ static void the_session_ends_after_its_last_request(void **state)
 	/* nothing of it is left for the next front-end */
 	world.slow = false;
 	world_attach(&world);
+	assert_int_equal(world.nr_connected, 2);
 	assert_int_equal(world.device->session.map->nr_regions, 0);
 	assert_int_equal(world.device->queues[0].size, 0);
 	assert_int_equal(world.device->session.session.features, 0);
