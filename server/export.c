@@ -6,9 +6,11 @@
  * virtio_blk for what the guest sees, export_queues.c for what runs where.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "common/base.h"
 #include "common/fd.h"
@@ -65,11 +67,19 @@ static void log_session(struct export *export)
 		(unsigned long long)(now.errors - start.errors));
 }
 
+static void connected(void *opaque, pid_t pid)
+{
+	struct export *export = opaque;
+
+	export->peer = pid;
+}
+
 static void disconnected(void *opaque, int error)
 {
 	struct export *export = opaque;
 
 	(void)error;
+	export->peer = -1;
 	log_session(export);
 	virtio_blk_reset(export->blk);
 	export->nr_sessions_ended++;
@@ -98,6 +108,7 @@ static const struct rh_device_ops device_ops = {
 	.config_set = config_set,
 	.features_set = features_set,
 	.reset = reset,
+	.connected = connected,
 	.disconnected = disconnected,
 	.state_save = state_save,
 	.state_load = state_load,
@@ -110,8 +121,8 @@ static int create_disk(struct export *export,
 		.name = export->name,
 		.serial = options->serial,
 		.block_bytes = options->block_bytes,
-		.read_only = options->driver_options.read_only ||
-			     export->driver->info.read_only,
+		.read_only = options->read_only ||
+			     export->node->driver->info.read_only,
 		.nr_queues = options->nr_queues,
 		.queue_size = options->queue_size,
 	};
@@ -125,7 +136,8 @@ static int create_disk(struct export *export,
 	};
 	int error;
 
-	error = virtio_blk_create(&blk_options, export->driver, &export->blk);
+	error = virtio_blk_create(&blk_options, export->node->driver,
+				  &export->blk);
 	if (error)
 		return error;
 	config.features = virtio_blk_features(export->blk);
@@ -148,6 +160,16 @@ static int watch(struct export *export, int fd)
 		       0;
 }
 
+static int create_moves(struct export *export)
+{
+	int error;
+
+	if (pipe2(export->moves_fds, O_CLOEXEC) < 0)
+		return -errno;
+	error = rh_fd_set_nonblocking(export->moves_fds[0]);
+	return error ? error : watch(export, export->moves_fds[0]);
+}
+
 static int create_fds(struct export *export)
 {
 	int error = 0;
@@ -162,6 +184,8 @@ static int create_fds(struct export *export)
 	}
 	if (!error)
 		error = watch(export, rh_device_fd(export->device));
+	if (!error)
+		error = create_moves(export);
 	if (error)
 		rh_log(RH_LOG_ERROR, export->name,
 		       "cannot set up a file descriptor: %s", strerror(-error));
@@ -169,7 +193,8 @@ static int create_fds(struct export *export)
 }
 
 static struct export *allocate(const struct export_options *options,
-			       struct worker **workers, unsigned int nr_workers)
+			       struct worker *const *workers,
+			       unsigned int nr_workers)
 {
 	struct export *export =
 		calloc(1, sizeof(*export) + options->nr_queues *
@@ -179,6 +204,9 @@ static struct export *allocate(const struct export_options *options,
 		return NULL;
 	export->epoll_fd = -1;
 	export->timer_fd = -1;
+	export->moves_fds[0] = -1;
+	export->moves_fds[1] = -1;
+	export->peer = -1;
 	export->nr_queues = options->nr_queues;
 	export->nr_workers = nr_workers;
 	export->name = strdup(options->name);
@@ -191,8 +219,9 @@ static struct export *allocate(const struct export_options *options,
 	return export;
 }
 
-int export_create(const struct export_options *options, struct worker **workers,
-		  unsigned int nr_workers, struct export **ret)
+int export_create(const struct export_options *options, struct node *node,
+		  struct worker *const *workers, unsigned int nr_workers,
+		  struct export **ret)
 {
 	struct export *export = allocate(options, workers, nr_workers);
 	int error;
@@ -201,10 +230,9 @@ int export_create(const struct export_options *options, struct worker **workers,
 		rh_log(RH_LOG_ERROR, options->name, "out of memory");
 		return -ENOMEM;
 	}
-	error = options->driver->open(&options->driver_options,
-				      &export->driver);
-	if (!error)
-		error = create_disk(export, options);
+	export->node = node;
+	node->nr_users++;
+	error = create_disk(export, options);
 	if (!error)
 		error = create_fds(export);
 	if (error) {
@@ -213,7 +241,7 @@ int export_create(const struct export_options *options, struct worker **workers,
 	}
 	export->block_bytes = options->block_bytes ?
 				      options->block_bytes :
-				      export->driver->info.logical_block_bytes;
+				      node->driver->info.logical_block_bytes;
 	*ret = export;
 	return 0;
 }
@@ -224,8 +252,10 @@ void export_destroy(struct export *export)
 		return;
 	rh_device_destroy(export->device);
 	virtio_blk_destroy(export->blk);
-	if (export->driver)
-		export->driver->ops->close(export->driver);
+	if (export->node)
+		export->node->nr_users--;
+	rh_fd_close(&export->moves_fds[0]);
+	rh_fd_close(&export->moves_fds[1]);
 	rh_fd_close(&export->timer_fd);
 	rh_fd_close(&export->epoll_fd);
 	free(export->workers);
@@ -251,6 +281,7 @@ int export_run(struct export *export)
 
 	if (read(export->timer_fd, &nr_expired, sizeof(nr_expired)) > 0)
 		export_retry_claim(export);
+	export_continue_moves(export);
 	error = rh_device_run(export->device);
 	export_release_if_idle(export);
 	return error;
@@ -267,45 +298,33 @@ bool export_finished(const struct export *export)
 	return rh_device_finished(export->device);
 }
 
+pid_t export_peer(const struct export *export)
+{
+	return export->peer;
+}
+
 unsigned int export_nr_sessions_ended(const struct export *export)
 {
 	return export->nr_sessions_ended;
 }
 
-int export_resize(struct export *export)
+int export_resized(struct export *export, uint64_t old_bytes)
 {
-	struct driver *driver = export->driver;
-	uint64_t old_bytes = driver->info.size_bytes;
-	int outcome = driver->ops->refresh ? driver->ops->refresh(driver) : 0;
+	uint64_t size_bytes = export->node->driver->info.size_bytes;
+	int outcome;
 
-	if (outcome < 0) {
-		rh_log(RH_LOG_ERROR, export->name,
-		       "cannot learn the image's size: %s", strerror(-outcome));
-		return outcome;
-	}
-	if (driver->info.size_bytes == old_bytes) {
-		rh_log(RH_LOG_INFO, export->name, "the image still has %s",
-		       sizes_format(old_bytes).text);
-		return 0;
-	}
 	virtio_blk_resize(export->blk);
 	outcome = rh_device_config_changed(export->device);
 	rh_log(RH_LOG_INFO, export->name, "the image has %s now, it had %s; %s",
-	       sizes_format(driver->info.size_bytes).text,
-	       sizes_format(old_bytes).text,
+	       sizes_format(size_bytes).text, sizes_format(old_bytes).text,
 	       outcome > 0 ? "the guest was told" :
 			     "no guest was there to tell");
 	return outcome < 0 ? outcome : 0;
 }
 
-void export_user_signal(struct export *export)
+unsigned int export_nr_queues(const struct export *export)
 {
-	export->driver->ops->user_signal(export->driver);
-}
-
-const struct driver_info *export_info(const struct export *export)
-{
-	return &export->driver->info;
+	return export->nr_queues;
 }
 
 uint64_t export_block_bytes(const struct export *export)

@@ -12,14 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/driver.h"
+#include "server/node.h"
 #include "server/worker.h"
 
 struct export_options {
 	const char *name; /* tag of log lines, unique in the process */
-	const struct driver_ops *driver;
-	struct driver_options driver_options;
 	const char *serial;
+	bool read_only;	      /* whatever the image allows */
 	uint64_t block_bytes; /* 0: that of the image */
 	unsigned int nr_queues;
 	unsigned int queue_size;
@@ -28,11 +27,12 @@ struct export_options {
 struct export;
 
 /*
- * Open the image and make the device; no socket yet. workers: nr_workers of
- * them, they outlive the export. Returns 0 with *ret set, or -errno (logged).
+ * Make the device; no socket yet. node, and workers, nr_workers of them,
+ * outlive the export. Returns 0 with *ret set, or -errno (logged).
  */
-int export_create(const struct export_options *options, struct worker **workers,
-		  unsigned int nr_workers, struct export **ret);
+int export_create(const struct export_options *options, struct node *node,
+		  struct worker *const *workers, unsigned int nr_workers,
+		  struct export **ret);
 
 /* After export_finished(), or before it had a socket. NULL is accepted. */
 void export_destroy(struct export *export);
@@ -44,20 +44,43 @@ int export_serve(struct export *export, int fd, bool listening);
 int export_fd(const struct export *export);
 int export_run(struct export *export);
 
+/*
+ * From now on worker runs this queue, also after later stops and starts. Under
+ * load the one that has it finishes what it has taken, and the other one goes
+ * on with the next request; the front-end sees nothing of it. Asynchronous: a
+ * queue that moves may be moved again, and can be stopped. queue: below its
+ * number of queues.
+ */
+void export_move(struct export *export, unsigned int queue,
+		 struct worker *worker);
+
+/*
+ * The same for all of its queues, which are dealt out among these workers.
+ * Returns 0 or -ENOMEM (logged).
+ */
+int export_move_all(struct export *export, struct worker *const *workers,
+		    unsigned int nr_workers);
+
+/* True if a queue of it runs there, or may do so. */
+bool export_uses(const struct export *export, const struct worker *worker);
+
+/* A queue is on its way from one worker to another. */
+bool export_moves(const struct export *export);
+
 /* Asynchronous: until export_finished(). */
 void export_stop(struct export *export);
 bool export_finished(const struct export *export);
 
+/* The process of the front-end that is connected, 0: unknown; -1: none is. */
+pid_t export_peer(const struct export *export);
+
 /* Sessions that have ended since export_create(). */
 unsigned int export_nr_sessions_ended(const struct export *export);
 
-/* The image's size may have changed: learn it and tell the guest. */
-int export_resize(struct export *export);
+/* The node's size has changed from old_bytes on: tell the guest. */
+int export_resized(struct export *export, uint64_t old_bytes);
 
-/* SIGUSR2 has come; the driver is one that catches it. */
-void export_user_signal(struct export *export);
-
-const struct driver_info *export_info(const struct export *export);
+unsigned int export_nr_queues(const struct export *export);
 uint64_t export_block_bytes(const struct export *export);
 
 #endif

@@ -21,29 +21,40 @@ enum queue_state {
 	QUEUE_IDLE,
 	QUEUE_HELD, /* started, but no worker has it: the image is not ours */
 	QUEUE_WORKING,
+	QUEUE_MOVING,  /* its worker has been asked for it, another one waits */
+	QUEUE_LEAVING, /* and meanwhile the device has asked for it, too */
 };
 
 struct export_queue {
 	enum queue_state state;
 	struct rh_queue *queue; /* the device's; NULL before its first start */
-	struct worker *worker;	/* not owned */
+	struct worker *worker;	/* that has it; not owned, like the next one */
+	struct worker
+		*assigned; /* that is to have it; NULL: the least loaded */
+	int let_go_fd;	   /* the export's, for the worker's thread */
 };
 
 struct export
 {
 	char *name;
 	uint64_t block_bytes;
-	struct driver *driver;
+	struct node *node; /* not owned, counted as a user */
 	struct virtio_blk *blk;
 	struct rh_device *device;
 	struct worker **workers; /* the array is owned, the workers are not */
 	unsigned int nr_workers;
 
-	int epoll_fd; /* the device and the timer */
+	int epoll_fd; /* the device and the next two */
 	int timer_fd;
+	/*
+	 * A pipe of struct export_queue *: its worker has let go of a queue
+	 * that moves. Writing there is the last that it does for the export.
+	 */
+	int moves_fds[2];
 	enum claim_state claim;
 	unsigned int nr_claim_retries;
 
+	pid_t peer; /* as export_peer() */
 	struct blk_counters session_start;
 	struct log_limit log_limit;
 	unsigned int nr_sessions_ended;
@@ -57,6 +68,13 @@ void export_queue_stop(void *opaque, struct rh_queue *queue);
 
 /* The timer has expired: is the image free now? */
 void export_retry_claim(struct export *export);
+
+/* The next three are for export_move.c. */
+void export_queue_set_state(struct export_queue *entry, enum queue_state state);
+int export_queue_hand_over(struct export *export, struct export_queue *entry);
+
+/* What workers have let go of goes to its new worker. */
+void export_continue_moves(struct export *export);
 
 /* To be called when the device has done all that it can for now. */
 void export_release_if_idle(struct export *export);

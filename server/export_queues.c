@@ -50,6 +50,22 @@ static void set_claim(struct export *export, enum claim_state claim)
 	export->claim = claim;
 }
 
+void export_queue_set_state(struct export_queue *entry, enum queue_state state)
+{
+	static const unsigned int may_come_from[] = {
+		[QUEUE_IDLE] = 1u << QUEUE_HELD | 1u << QUEUE_WORKING |
+			       1u << QUEUE_LEAVING,
+		[QUEUE_HELD] = 1u << QUEUE_IDLE | 1u << QUEUE_MOVING,
+		[QUEUE_WORKING] = 1u << QUEUE_IDLE | 1u << QUEUE_HELD |
+				  1u << QUEUE_MOVING,
+		[QUEUE_MOVING] = 1u << QUEUE_WORKING,
+		[QUEUE_LEAVING] = 1u << QUEUE_MOVING,
+	};
+
+	assert(may_come_from[state] & (1u << entry->state));
+	entry->state = state;
+}
+
 static struct worker *least_loaded_worker(const struct export *export)
 {
 	struct worker *best = export->workers[0];
@@ -62,11 +78,12 @@ static struct worker *least_loaded_worker(const struct export *export)
 	return best;
 }
 
-static int hand_over(struct export *export, struct export_queue *entry)
+int export_queue_hand_over(struct export *export, struct export_queue *entry)
 {
-	struct worker *worker = least_loaded_worker(export);
+	struct worker *worker =
+		entry->assigned ? entry->assigned : least_loaded_worker(export);
 	int error = worker_queue_start(worker, entry->queue, export->blk,
-				       export->driver);
+				       export->node->driver);
 
 	if (error) {
 		rh_log(RH_LOG_ERROR, export->name,
@@ -75,7 +92,7 @@ static int hand_over(struct export *export, struct export_queue *entry)
 		return error;
 	}
 	entry->worker = worker;
-	entry->state = QUEUE_WORKING;
+	export_queue_set_state(entry, QUEUE_WORKING);
 	return 0;
 }
 
@@ -85,7 +102,8 @@ static void hand_over_held_queues(struct export *export)
 	for (unsigned int i = 0; i < export->nr_queues; i++) {
 		struct export_queue *entry = &export->queues[i];
 
-		if (entry->state == QUEUE_HELD && hand_over(export, entry) < 0)
+		if (entry->state == QUEUE_HELD &&
+		    export_queue_hand_over(export, entry) < 0)
 			rh_queue_fail(entry->queue,
 				      "its worker could not take it");
 	}
@@ -103,12 +121,11 @@ static void fail_held_queues(struct export *export)
 /* Returns 0 when the image is ours, -EAGAIN when to wait, or -errno. */
 static int try_claim(struct export *export)
 {
-	const struct driver_ops *ops = export->driver->ops;
 	int error;
 
 	if (export->claim == CLAIMED)
 		return 0;
-	error = ops->claim ? ops->claim(export->driver) : 0;
+	error = node_claim(export->node);
 	if (error)
 		return error;
 	if (export->claim == WAITING)
@@ -166,12 +183,10 @@ static bool any_queue_runs(const struct export *export)
 
 void export_release_if_idle(struct export *export)
 {
-	const struct driver_ops *ops = export->driver->ops;
-
 	if (export->claim == UNCLAIMED || any_queue_runs(export))
 		return;
-	if (export->claim == CLAIMED && ops->release)
-		ops->release(export->driver);
+	if (export->claim == CLAIMED)
+		node_release(export->node);
 	set_claim(export, UNCLAIMED);
 }
 
@@ -184,25 +199,31 @@ int export_queue_start(void *opaque, struct rh_queue *queue)
 	entry->queue = queue;
 	error = try_claim(export);
 	if (error == -EAGAIN) {
-		entry->state = QUEUE_HELD;
+		export_queue_set_state(entry, QUEUE_HELD);
 		begin_to_wait(export);
 		return 0;
 	}
 	if (error)
 		return error;
 	hand_over_held_queues(export);
-	return hand_over(export, entry);
+	return export_queue_hand_over(export, entry);
 }
 
 void export_queue_stop(void *opaque, struct rh_queue *queue)
 {
 	struct export *export = opaque;
 	struct export_queue *entry = &export->queues[rh_queue_index(queue)];
-	bool held = entry->state == QUEUE_HELD;
 
-	entry->state = QUEUE_IDLE;
-	if (held)
+	switch (entry->state) {
+	case QUEUE_WORKING:
+		export_queue_set_state(entry, QUEUE_IDLE);
+		worker_queue_stop(entry->worker, queue, NULL, NULL);
+		break;
+	case QUEUE_MOVING:
+		export_queue_set_state(entry, QUEUE_LEAVING);
+		break;
+	default:
+		export_queue_set_state(entry, QUEUE_IDLE);
 		rh_queue_stopped(queue);
-	else
-		worker_queue_stop(entry->worker, queue);
+	}
 }

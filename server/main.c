@@ -166,7 +166,8 @@ static void print_hints(const struct options *options,
 	const struct driver_info *disk = server_disk(server);
 	struct hints hints = {
 		.name = export->name,
-		.image = options->image ? options->image : export->driver->name,
+		.image = options->image ? options->image :
+					  options->server.driver->name,
 		.socket = socket_path,
 		.fd = options->fd,
 		.size_bytes = disk->size_bytes,

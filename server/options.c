@@ -77,11 +77,11 @@ static int check_run(const struct parser *parser)
 /* The driver that has the storage. */
 static const char *storage_name(const struct options *options)
 {
-	const struct export_options *export = &options->server.export;
+	const struct server_options *server = &options->server;
 
-	if (!strcmp(export->driver->name, "fault"))
-		return export->driver_options.wrapped->name;
-	return export->driver->name;
+	if (!strcmp(server->driver->name, "fault"))
+		return server->driver_options.wrapped->name;
+	return server->driver->name;
 }
 
 static int check_faults(const struct parser *parser)
@@ -90,7 +90,7 @@ static int check_faults(const struct parser *parser)
 						 ROW_FAULT_DRIVER,
 						 ROW_FAULT_SEED };
 
-	if (!strcmp(parser->options->server.export.driver->name, "fault"))
+	if (!strcmp(parser->options->server.driver->name, "fault"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(for_fault); i++) {
 		if (!is_given(parser, for_fault[i]))
@@ -157,13 +157,15 @@ static void set_defaults(struct options *options)
 		.server = {
 			.nr_workers = 1,
 			.engine = ENGINE_URING,
+			.driver = driver_find("file"),
+			.driver_options = {
+				.name = DISK_NAME,
+				.cache = DRIVER_CACHE_NONE,
+				.wrapped = driver_find("file"),
+				.fault_seed = 1,
+			},
 			.export = {
 				.name = DISK_NAME,
-				.driver = driver_find("file"),
-				.driver_options.name = DISK_NAME,
-				.driver_options.cache = DRIVER_CACHE_NONE,
-				.driver_options.wrapped = driver_find("file"),
-				.driver_options.fault_seed = 1,
 				.nr_queues = default_nr_queues(),
 				.queue_size = OPTIONS_MAX_QUEUE_SIZE,
 			},
@@ -328,7 +330,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		error = check_together(&parser);
 	if (error)
 		return error;
-	options.server.export.driver_options.image = options.image;
+	options.server.driver_options.image = options.image;
 	*ret = options;
 	return 0;
 }
@@ -345,7 +347,7 @@ int options_socket_path(const struct options *options, char **ret)
 		nr_bytes = path ? 0 : -1;
 	} else {
 		name = options->image ? options->image :
-					options->server.export.driver->name;
+					options->server.driver->name;
 		slash = strrchr(name, '/');
 		nr_bytes = asprintf(&path, "%s.sock", slash ? slash + 1 : name);
 	}

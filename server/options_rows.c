@@ -106,8 +106,7 @@ static int take_block_size(struct parser *parser)
 
 static int take_cache(struct parser *parser)
 {
-	struct driver_options *driver =
-		&parser->options->server.export.driver_options;
+	struct driver_options *driver = &parser->options->server.driver_options;
 
 	if (!strcmp(parser->value, "none"))
 		driver->cache = DRIVER_CACHE_NONE;
@@ -127,7 +126,7 @@ static int take_driver(struct parser *parser)
 
 	if (!driver)
 		return refuse(parser, "file, null or fault");
-	parser->options->server.export.driver = driver;
+	parser->options->server.driver = driver;
 	return 0;
 }
 
@@ -140,8 +139,7 @@ static int take_exit_on_disconnect(struct parser *parser)
 /* Read here for its sentence, and again when the disk is opened. */
 static int take_fault(struct parser *parser)
 {
-	struct driver_options *driver =
-		&parser->options->server.export.driver_options;
+	struct driver_options *driver = &parser->options->server.driver_options;
 	struct fault_rule rule;
 
 	if (driver->nr_faults == DRIVER_MAX_FAULTS) {
@@ -165,7 +163,7 @@ static int take_fault_cache(struct parser *parser)
 	    !is_aligned(bytes, SECTOR_BYTES))
 		return refuse(parser,
 			      "a size from 64k to 4G, a multiple of 512 bytes");
-	parser->options->server.export.driver_options.fault_cache_bytes = bytes;
+	parser->options->server.driver_options.fault_cache_bytes = bytes;
 	return 0;
 }
 
@@ -175,7 +173,7 @@ static int take_fault_driver(struct parser *parser)
 
 	if (!driver || !strcmp(driver->name, "fault"))
 		return refuse(parser, "file or null");
-	parser->options->server.export.driver_options.wrapped = driver;
+	parser->options->server.driver_options.wrapped = driver;
 	return 0;
 }
 
@@ -185,7 +183,7 @@ static int take_fault_seed(struct parser *parser)
 
 	if (parse_number(parser->value, 10, &seed) < 0)
 		return refuse(parser, "a number");
-	parser->options->server.export.driver_options.fault_seed = seed;
+	parser->options->server.driver_options.fault_seed = seed;
 	return 0;
 }
 
@@ -201,7 +199,7 @@ static int take_fd(struct parser *parser)
 
 static int take_force_share(struct parser *parser)
 {
-	parser->options->server.export.driver_options.force_share = true;
+	parser->options->server.driver_options.force_share = true;
 	return 0;
 }
 
@@ -211,7 +209,7 @@ static int take_format(struct parser *parser)
 		return refuse(parser,
 			      "raw; convert other formats with qemu-img "
 			      "convert -O raw");
-	parser->options->server.export.driver_options.raw_given = true;
+	parser->options->server.driver_options.raw_given = true;
 	return 0;
 }
 
@@ -263,7 +261,7 @@ static int take_quiet(struct parser *parser)
 
 static int take_read_only(struct parser *parser)
 {
-	parser->options->server.export.driver_options.read_only = true;
+	parser->options->server.driver_options.read_only = true;
 	return 0;
 }
 
@@ -304,7 +302,7 @@ static int take_size(struct parser *parser)
 		return refuse(parser,
 			      "a size such as 512M or 10G, a multiple of 512 "
 			      "bytes");
-	parser->options->server.export.driver_options.size_bytes = bytes;
+	parser->options->server.driver_options.size_bytes = bytes;
 	return 0;
 }
 

@@ -23,6 +23,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/server.h"
+#include "server/sizes.h"
 #include "server/socket_file.h"
 
 #define TAG "ringhost"
@@ -31,6 +32,7 @@ struct server {
 	struct server_options options;
 	struct worker **workers;
 	unsigned int nr_workers; /* that exist */
+	struct node *node;
 	struct export *export;
 	struct socket_file socket_file; /* to be removed at the end */
 	int signal_fd;
@@ -47,7 +49,7 @@ static int block_signals(const struct server_options *options, int *ret)
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaddset(&set, signals[i]);
-	if (options->export.driver->user_signal)
+	if (options->driver->user_signal)
 		sigaddset(&set, SIGUSR2);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
@@ -184,7 +186,7 @@ int server_create(const struct server_options *options, struct server **ret)
 		return -ENOMEM;
 	}
 	server->options = *options;
-	server->options.export.driver_options.nr_workers = options->nr_workers;
+	server->options.driver_options.nr_workers = options->nr_workers;
 	server->signal_fd = -1;
 	socket_file_init(&server->socket_file);
 	allow_many_fds();
@@ -197,8 +199,13 @@ int server_create(const struct server_options *options, struct server **ret)
 	if (!error)
 		error = create_workers(server);
 	if (!error)
-		error = export_create(&server->options.export, server->workers,
-				      server->nr_workers, &server->export);
+		error = node_open(server->options.driver,
+				  &server->options.driver_options,
+				  &server->node);
+	if (!error)
+		error = export_create(&server->options.export, server->node,
+				      server->workers, server->nr_workers,
+				      &server->export);
 	if (error) {
 		if (error == -ENOMEM)
 			tell_of_memory(options->export.name);
@@ -216,6 +223,7 @@ void server_destroy(struct server *server)
 	if (server->export)
 		export_stop(server->export);
 	export_destroy(server->export);
+	node_close(server->node);
 	socket_file_remove(&server->socket_file);
 	for (unsigned int i = 0; i < server->nr_workers; i++)
 		worker_destroy(server->workers[i]);
@@ -324,15 +332,28 @@ void server_stop(struct server *server)
 	export_stop(server->export);
 }
 
+/* The image's size may have changed. */
+static void resize(struct server *server)
+{
+	uint64_t old_bytes;
+	int outcome = node_refresh(server->node, &old_bytes);
+
+	if (outcome > 0)
+		export_resized(server->export, old_bytes);
+	else if (outcome == 0)
+		rh_log(RH_LOG_INFO, server->node->name,
+		       "the image still has %s", sizes_format(old_bytes).text);
+}
+
 static void take_signal(struct server *server,
 			const struct signalfd_siginfo *info)
 {
 	switch (info->ssi_signo) {
 	case SIGUSR1:
-		export_resize(server->export);
+		resize(server);
 		break;
 	case SIGUSR2:
-		export_user_signal(server->export);
+		server->node->driver->ops->user_signal(server->node->driver);
 		break;
 	case SIGTERM:
 	case SIGINT:
@@ -397,5 +418,5 @@ const char *server_engine_name(const struct server *server)
 
 const struct driver_info *server_disk(const struct server *server)
 {
-	return export_info(server->export);
+	return &server->node->driver->info;
 }

@@ -22,6 +22,8 @@
 
 struct server_options {
 	struct export_options export;
+	const struct driver_ops *driver;
+	struct driver_options driver_options;
 	unsigned int nr_workers;
 	unsigned int poll_usec; /* of each worker before it sleeps; 0: none */
 	enum engine_kind engine;

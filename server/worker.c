@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,8 +40,9 @@ struct command {
 };
 
 /* Its own is the one name that a thread can give without /proc. */
-static cold_code void take_name(const struct worker *worker)
+static cold_code void take_name(struct worker *worker)
 {
+	atomic_store(&worker->thread_id, gettid());
 	pthread_setname_np(pthread_self(), worker->name);
 }
 
@@ -244,10 +246,20 @@ int worker_queue_start(struct worker *worker, struct rh_queue *queue,
 	return 0;
 }
 
-void worker_queue_stop(struct worker *worker, struct rh_queue *queue)
+void worker_queue_stop(struct worker *worker, struct rh_queue *queue,
+		       void (*given_back)(void *opaque), void *opaque)
 {
-	insist_on_command(worker, COMMAND_STOP, rh_queue_data(queue));
+	struct worker_queue *started = rh_queue_data(queue);
+
+	started->given_back = given_back;
+	started->opaque = opaque;
+	insist_on_command(worker, COMMAND_STOP, started);
 	worker->nr_queues--;
+}
+
+pid_t worker_thread_id(const struct worker *worker)
+{
+	return atomic_load(&worker->thread_id);
 }
 
 unsigned int worker_nr_queues(const struct worker *worker)

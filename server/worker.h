@@ -7,10 +7,12 @@
  * reaps, stores each used index once and signals each queue at most once.
  *
  * The control thread talks to it through a pipe of small commands, without a
- * lock; the answers are rh_queue_stopped() and the thread's end.
+ * lock; the answers are given_back() and the thread's end.
  */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
+
+#include <sys/types.h>
 
 #include <ringhost/queue.h>
 
@@ -53,9 +55,15 @@ int worker_queue_start(struct worker *worker, struct rh_queue *queue,
 
 /*
  * Asynchronous: the worker takes nothing more, finishes what is under way,
- * lets go of the kick fd, then calls rh_queue_stopped().
+ * lets go of the kick fd, then calls given_back() in its thread, and touches
+ * the queue no more. NULL: rh_queue_stopped(). Who does not call that may give
+ * the queue to another worker, which goes on where this one has ended.
  */
-void worker_queue_stop(struct worker *worker, struct rh_queue *queue);
+void worker_queue_stop(struct worker *worker, struct rh_queue *queue,
+		       void (*given_back)(void *opaque), void *opaque);
+
+/* As in /proc; 0 before it has begun to run. Any thread. */
+pid_t worker_thread_id(const struct worker *worker);
 
 /* Queues that it runs; control thread. For spreading them. */
 unsigned int worker_nr_queues(const struct worker *worker);

@@ -12,6 +12,8 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/types.h>
 
 #include "common/base.h"
 #include "common/list.h"
@@ -38,6 +40,7 @@ struct worker {
 	/* The thread's first words, before which nothing goes on */
 	sem_t begun;
 	int begin_error;
+	_Atomic pid_t thread_id;
 
 	/* The control thread's */
 	unsigned int nr_queues;
@@ -73,6 +76,8 @@ struct worker_queue {
 	bool spent;  /* its budget of this turn, and there is more */
 	enum worker_queue_phase phase;
 	uint64_t signal_turn; /* in which it last signalled the driver */
+	void (*given_back)(void *opaque); /* from its stop on */
+	void *opaque;
 	struct list_node link;
 };
 

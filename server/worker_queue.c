@@ -6,7 +6,7 @@
  * requests have ended, its kick fd is watched no more, and the turn that
  * carried its last signal has returned. What it stands on, the driver's
  * context of this worker among it, lives until then and no longer: right
- * after rh_queue_stopped() the control thread may free all of it.
+ * after given_back() the control thread may free all of it.
  *
  * Allocates and frees, which the turn never does. The worker's thread calls,
  * out of commands and of worker_turn.c.
@@ -147,8 +147,8 @@ void worker_queue_close(struct worker_queue *queue)
 /* What the control thread does next may free all that the queue stood on. */
 void worker_queue_give_back(struct worker_queue *queue)
 {
-	struct rh_queue *given_back = queue->queue;
-	int kick_fd = rh_queue_kick_fd(given_back);
+	const struct worker_queue gone = *queue;
+	int kick_fd = rh_queue_kick_fd(queue->queue);
 
 	list_remove(&queue->link);
 	blk_queue_destroy(queue->blk_queue);
@@ -159,5 +159,8 @@ void worker_queue_give_back(struct worker_queue *queue)
 	if (kick_fd >= 0)
 		rh_peerfd_drain(kick_fd);
 	free(queue);
-	rh_queue_stopped(given_back);
+	if (gone.given_back)
+		gone.given_back(gone.opaque);
+	else
+		rh_queue_stopped(gone.queue);
 }

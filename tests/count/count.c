@@ -111,7 +111,7 @@ static void run_parts(struct worker *worker, struct turns *turns,
 	assert_int_equal(worker_queue_start(worker, queue, blk, driver), 0);
 	while (sem_wait(&turns->over) < 0)
 		;
-	worker_queue_stop(worker, queue);
+	worker_queue_stop(worker, queue, NULL, NULL);
 	wait_given_back(queue);
 	virtio_blk_destroy(blk);
 	driver->ops->close(driver);

@@ -83,12 +83,12 @@ static void print_hints(const struct options *options, const char *socket_path)
 		.image = options->image ? options->image : "null",
 		.socket = options->fd < 0 ? socket_path : NULL,
 		.fd = options->fd,
-		.size_bytes = export->driver_options.size_bytes,
+		.size_bytes = options->server.driver_options.size_bytes,
 		.cache = "none",
 		.engine = "threads",
 		.nr_queues = export->nr_queues,
 		.queue_size = export->queue_size,
-		.read_only = export->driver_options.read_only,
+		.read_only = options->server.driver_options.read_only,
 	};
 	char *text = NULL;
 	size_t bytes;
@@ -113,7 +113,7 @@ static void check_numbers(const struct options *options)
 	FUZZ_CHECK(options->server.nr_workers &&
 		   options->server.nr_workers <= OPTIONS_MAX_THREADS);
 	FUZZ_CHECK(options->socket_mode <= 07777);
-	FUZZ_CHECK(export->driver);
+	FUZZ_CHECK(options->server.driver);
 }
 
 static void complete_command(char **argv)

@@ -264,7 +264,7 @@ static void stop_queue(struct bench *bench)
 		.events = POLLIN,
 	};
 
-	worker_queue_stop(bench->worker, queue_of(bench));
+	worker_queue_stop(bench->worker, queue_of(bench), NULL, NULL);
 	while (!atomic_load(&queue_of(bench)->given_back)) {
 		assert_int_equal(poll(&woken, 1, -1), 1);
 		rh_eventfd_drain(woken.fd);

@@ -12,7 +12,7 @@ static struct driver_options accepted(const char *words)
 	command_line_accepted(command, words,
 			      options_parse(command->argc, command->argv,
 					    &options));
-	return options.server.export.driver_options;
+	return options.server.driver_options;
 }
 
 static void assert_refused(const char *words, const char *part)

@@ -96,17 +96,18 @@ static void an_image_is_all_that_is_needed(void **state)
 {
 	struct options options = accepted("disk.img");
 	const struct export_options *export = &options.server.export;
+	const struct driver_options *driver = &options.server.driver_options;
 
 	(void)state;
 	assert_int_equal(options.command, OPTIONS_SERVE);
 	assert_string_equal(options.image, "disk.img");
-	assert_string_equal(export->driver_options.image, "disk.img");
-	assert_string_equal(export->driver->name, "file");
-	assert_int_equal(export->driver_options.cache, DRIVER_CACHE_NONE);
-	assert_false(export->driver_options.cache_given);
-	assert_false(export->driver_options.read_only);
-	assert_false(export->driver_options.raw_given);
-	assert_false(export->driver_options.force_share);
+	assert_string_equal(driver->image, "disk.img");
+	assert_string_equal(options.server.driver->name, "file");
+	assert_int_equal(driver->cache, DRIVER_CACHE_NONE);
+	assert_false(driver->cache_given);
+	assert_false(driver->read_only);
+	assert_false(driver->raw_given);
+	assert_false(driver->force_share);
 	assert_int_equal(export->queue_size, 1024);
 	assert_int_equal(export->block_bytes, 0);
 	assert_null(export->serial);
@@ -139,7 +140,7 @@ static void the_word_serve_may_stand_in_front(void **state)
 	(void)state;
 	assert_int_equal(options.command, OPTIONS_SERVE);
 	assert_string_equal(options.image, "disk.img");
-	assert_true(options.server.export.driver_options.read_only);
+	assert_true(options.server.driver_options.read_only);
 	assert_string_equal(accepted("serve serve").image, "serve");
 }
 
@@ -161,7 +162,7 @@ static void conventions_need_no_command_and_no_argument(void **state)
 	assert_int_equal(options.command, OPTIONS_SERVE);
 	assert_string_equal(options.socket_path, "/run/a.sock");
 	assert_string_equal(options.image, "disk.img");
-	assert_true(options.server.export.driver_options.read_only);
+	assert_true(options.server.driver_options.read_only);
 	assert_int_equal(accepted("--fd=5 --blk-file=disk.img").fd, 5);
 }
 
@@ -263,14 +264,14 @@ static void socket_path_is_not_empty(void **state)
 static void cache_modes_are_told_apart(void **state)
 {
 	struct driver_options options =
-		accepted_export("d --cache=none").driver_options;
+		accepted("d --cache=none").server.driver_options;
 
 	(void)state;
 	assert_int_equal(options.cache, DRIVER_CACHE_NONE);
 	assert_true(options.cache_given);
-	options = accepted_export("d --cache=writeback").driver_options;
+	options = accepted("d --cache=writeback").server.driver_options;
 	assert_int_equal(options.cache, DRIVER_CACHE_WRITEBACK);
-	options = accepted_export("d --cache=writethrough").driver_options;
+	options = accepted("d --cache=writethrough").server.driver_options;
 	assert_int_equal(options.cache, DRIVER_CACHE_WRITETHROUGH);
 	assert_true(options.cache_given);
 	assert_value_refused("cache", "unsafe",
@@ -371,7 +372,7 @@ static void a_serial_has_1_to_20_bytes(void **state)
 static void only_raw_can_be_given_as_format(void **state)
 {
 	(void)state;
-	assert_true(accepted_export("d --format=raw").driver_options.raw_given);
+	assert_true(accepted("d --format=raw").server.driver_options.raw_given);
 	assert_value_refused("format", "qcow2", "it takes raw");
 }
 
@@ -381,8 +382,8 @@ static void flags_are_taken(void **state)
 		"d --force-share --exit-on-disconnect --verbose -v --read-only");
 
 	(void)state;
-	assert_true(options.server.export.driver_options.force_share);
-	assert_true(options.server.export.driver_options.read_only);
+	assert_true(options.server.driver_options.force_share);
+	assert_true(options.server.driver_options.read_only);
 	assert_true(options.server.exit_on_disconnect);
 	assert_int_equal(options.verbosity, 2);
 	assert_int_equal(accepted("d -q").verbosity, -1);
@@ -394,10 +395,10 @@ static void a_null_disk_has_a_size_and_no_image(void **state)
 	struct options options = accepted("--driver=null --size=10G");
 
 	(void)state;
-	assert_string_equal(options.server.export.driver->name, "null");
+	assert_string_equal(options.server.driver->name, "null");
 	assert_null(options.image);
-	assert_null(options.server.export.driver_options.image);
-	assert_int_equal(options.server.export.driver_options.size_bytes,
+	assert_null(options.server.driver_options.image);
+	assert_int_equal(options.server.driver_options.size_bytes,
 			 UINT64_C(10) << 30);
 	assert_refused("--driver=null disk.img", "--driver=null takes no image",
 		       "leave disk.img out");

@@ -126,6 +126,7 @@ int bench_set_up(void **state)
 	};
 	struct bench *bench = calloc(1, sizeof(*bench));
 
+	bench->kind = kind;
 	if (worker_create("disk0/worker-with-a-long-name", kind,
 			  bench_poll_usec, &bench->worker) < 0)
 		assert_int_equal(kind, ENGINE_URING);
@@ -207,7 +208,7 @@ static void wait_for(int fd)
 
 void guest_ask_back(struct guest *guest)
 {
-	worker_queue_stop(guest->worker, &guest->ring.queue);
+	worker_queue_stop(guest->worker, &guest->ring.queue, NULL, NULL);
 }
 
 void guest_wait_given_back(struct guest *guest)

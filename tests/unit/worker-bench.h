@@ -47,6 +47,7 @@ struct guest {
 };
 
 struct bench {
+	enum engine_kind kind;
 	struct worker *worker;
 	struct bench_driver driver;
 	struct virtio_blk *blk;

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * node - an opened image under a name
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "server/node.h"
+
+static struct node *allocate(const char *name, const char *image)
+{
+	struct node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	list_init(&node->link);
+	node->name = strdup(name);
+	node->image = image ? strdup(image) : NULL;
+	if (node->name && (node->image || !image))
+		return node;
+	node_close(node);
+	return NULL;
+}
+
+int node_open(const struct driver_ops *driver,
+	      const struct driver_options *options, struct node **ret)
+{
+	struct node *node = allocate(options->name, options->image);
+	int error;
+
+	if (!node) {
+		rh_log(RH_LOG_ERROR, options->name, "out of memory");
+		return -ENOMEM;
+	}
+	error = driver->open(options, &node->driver);
+	if (error) {
+		node_close(node);
+		return error;
+	}
+	node->read_only = node->driver->info.read_only;
+	*ret = node;
+	return 0;
+}
+
+int node_create_on(const char *name, struct node *base, bool read_only,
+		   struct node **ret)
+{
+	struct node *node = allocate(name, base->image);
+
+	if (!node) {
+		rh_log(RH_LOG_ERROR, name, "out of memory");
+		return -ENOMEM;
+	}
+	node->base = base;
+	node->driver = base->driver;
+	node->read_only = base->read_only || read_only;
+	base->nr_users++;
+	*ret = node;
+	return 0;
+}
+
+void node_close(struct node *node)
+{
+	if (!node)
+		return;
+	assert(!node->nr_users && !node->nr_claims);
+	if (node->base)
+		node->base->nr_users--;
+	else if (node->driver)
+		node->driver->ops->close(node->driver);
+	free(node->image);
+	free(node->name);
+	free(node);
+}
+
+int node_refresh(struct node *node, uint64_t *old_bytes)
+{
+	struct driver *driver = node->driver;
+	int error;
+
+	*old_bytes = driver->info.size_bytes;
+	error = driver->ops->refresh ? driver->ops->refresh(driver) : 0;
+	if (error) {
+		rh_log(RH_LOG_ERROR, node->name,
+		       "cannot learn the image's size: %s", strerror(-error));
+		return error;
+	}
+	return driver->info.size_bytes != *old_bytes;
+}
+
+static struct node *owner_of(struct node *node)
+{
+	while (node->base)
+		node = node->base;
+	return node;
+}
+
+int node_claim(struct node *node)
+{
+	struct node *owner = owner_of(node);
+	const struct driver_ops *ops = owner->driver->ops;
+	int error = 0;
+
+	if (!owner->nr_claims && ops->claim)
+		error = ops->claim(owner->driver);
+	if (!error)
+		owner->nr_claims++;
+	return error;
+}
+
+void node_release(struct node *node)
+{
+	struct node *owner = owner_of(node);
+	const struct driver_ops *ops = owner->driver->ops;
+
+	assert(owner->nr_claims);
+	if (!--owner->nr_claims && ops->release)
+		ops->release(owner->driver);
+}

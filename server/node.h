@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * node - an opened image under a name
+ *
+ * Exports stand on nodes. Several exports may stand on one: the image is
+ * claimed while a queue of any of them runs.
+ *
+ * Owner: struct inventory. Control thread, but for node_open().
+ */
+#ifndef SERVER_NODE_H
+#define SERVER_NODE_H
+
+#include <stdbool.h>
+
+#include "common/list.h"
+#include "server/driver.h"
+
+struct node {
+	struct list_node link;
+	char *name;
+	char *image;		/* its path; NULL: there is none */
+	struct node *base;	/* whose image it is; NULL: its own */
+	struct driver *driver;	/* of the image */
+	bool read_only;		/* for those who use this node */
+	unsigned int nr_users;	/* exports, and nodes whose base it is */
+	unsigned int nr_claims; /* by those of them that run */
+};
+
+/*
+ * Opens the image, which takes as long as its storage likes: any thread.
+ * options: their name is the node's. Returns 0 with *ret set, or -errno
+ * (logged).
+ */
+int node_open(const struct driver_ops *driver,
+	      const struct driver_options *options, struct node **ret);
+
+/*
+ * Another name for an image. base: outlives it, and may be one itself.
+ * Returns 0 with *ret set, or -ENOMEM (logged).
+ */
+int node_create_on(const char *name, struct node *base, bool read_only,
+		   struct node **ret);
+
+/*
+ * Nobody uses it. Flushes and closes the image: any thread, too, unless it has
+ * a base.
+ */
+void node_close(struct node *node);
+
+/*
+ * Learn the image's size again. Returns 1 when it has changed, with its old
+ * one in *old_bytes, 0 when it has not, or -errno (logged).
+ */
+int node_refresh(struct node *node, uint64_t *old_bytes);
+
+/* As the driver's claim() and release(), counted. */
+int node_claim(struct node *node);
+void node_release(struct node *node);
+
+#endif
