@@ -22,6 +22,8 @@
 #include "common/base.h"
 #include "common/log.h"
 #include "check/check.h"
+#include "server/complaint.h"
+#include "server/daemon.h"
 #include "server/hints.h"
 #include "server/options.h"
 #include "server/run.h"
@@ -35,6 +37,7 @@ static const char help_text[] =
 	"  ringhost [serve] [OPTIONS] IMAGE           serve it on a socket\n"
 	"  ringhost run [OPTIONS] IMAGE -- qemu-system-x86_64 ...\n"
 	"                                             start a VM with it as a disk\n"
+	"  ringhost daemon OPTIONS                    many disks, changed as it runs\n"
 	"  ringhost check SOCKET                      test a vhost-user-blk back-end\n"
 	"  ringhost bench SOCKET                      measure how fast one is\n"
 	"  ringhost help                              this text\n"
@@ -95,6 +98,7 @@ static void print_line(void *opaque, enum rh_log_level level, const char *tag,
 	};
 
 	(void)opaque;
+	complaint_note(level, line);
 	if (!strcmp(tag, TAG))
 		fprintf(stderr, TAG ": %s%s\n", kinds[level], line);
 	else
@@ -246,6 +250,8 @@ int main(int argc, char **argv)
 		return check_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "bench"))
 		return bench_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "daemon"))
+		return daemon_main(argc - 1, argv + 1);
 	if (options_parse(argc, argv, &options) < 0)
 		return EXIT_USAGE;
 	set_log_level(&options);

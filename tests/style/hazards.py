@@ -51,8 +51,9 @@ HAZARDS = (
      ("common/peerfd.c", "server/prompt.c"), PRODUCT,
      "only common/peerfd.c and server/prompt.c know Linux's older AIO"),
     ("threads", r"\b(?:pthread_create|thrd_create|clone3?)\s*\(",
-     ("server/worker.c", "server/threadpool.c"), PRODUCT,
-     "only server/worker.c and server/threadpool.c create threads"),
+     ("server/worker.c", "server/threadpool.c", "server/jobs.c"), PRODUCT,
+     "only server/worker.c, server/threadpool.c and server/jobs.c create "
+     "threads"),
     ("library-threads", r"\b(?:pthread_|mtx_|thrd_|sem_)\w+|\bpthread\.h",
      (), LIBRARY,
      "the library has no thread and no lock"),

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commands - what a client of the control socket can have done
+ *
+ * Names and arguments are those of QEMU's storage daemon, so that its clients
+ * find what they know; what is our own begins with "x-". commands.c has the
+ * table; a file commands_SUBJECT.c has the commands of a subject.
+ *
+ * Control thread.
+ */
+#ifndef SERVER_COMMANDS_H
+#define SERVER_COMMANDS_H
+
+#include "server/daemon.h"
+#include "server/qmp/args.h"
+#include "server/qmp/call.h"
+
+/* Carry out the command of this name; call is answered once, now or later. */
+void commands_run(struct daemon *daemon, const char *name,
+		  struct qmp_call *call);
+
+/*
+ * The commands, each with its arguments in call; named after them, and
+ * documented in ringhost-qmp(7).
+ */
+void command_block_export_add(struct daemon *daemon, struct qmp_call *call);
+void command_block_export_del(struct daemon *daemon, struct qmp_call *call);
+void command_query_block_exports(struct daemon *daemon, struct qmp_call *call);
+void command_x_export_move(struct daemon *daemon, struct qmp_call *call);
+
+void command_blockdev_add(struct daemon *daemon, struct qmp_call *call);
+void command_blockdev_del(struct daemon *daemon, struct qmp_call *call);
+void command_query_named_block_nodes(struct daemon *daemon,
+				     struct qmp_call *call);
+
+void command_object_add(struct daemon *daemon, struct qmp_call *call);
+void command_object_del(struct daemon *daemon, struct qmp_call *call);
+void command_query_iothreads(struct daemon *daemon, struct qmp_call *call);
+
+void command_query_commands(struct daemon *daemon, struct qmp_call *call);
+void command_query_version(struct daemon *daemon, struct qmp_call *call);
+void command_quit(struct daemon *daemon, struct qmp_call *call);
+
+/*
+ * The end of a command that can only fail by what was logged: answer with
+ * that, or with "done" if error is 0. complaint_begin() came before it.
+ */
+void command_end(struct qmp_call *call, int error);
+
+#endif

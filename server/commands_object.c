@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commands_object - I/O threads are made and ended by command
+ */
+#include <string.h>
+
+#include "common/base.h"
+#include "server/commands.h"
+#include "server/options.h"
+
+static void add_iothread(struct daemon *daemon, struct args *args,
+			 struct qmp_call *call, const char *id)
+{
+	uint64_t poll_nsec = args_number(args, "poll-max-ns", 0,
+					 OPTIONS_MAX_POLL_USEC * 1000ull, 0);
+
+	/* How quickly the time of polling changes is not to be chosen here. */
+	args_number(args, "poll-grow", 0, INT64_MAX, 0);
+	args_number(args, "poll-shrink", 0, INT64_MAX, 0);
+	args_number(args, "aio-max-batch", 0, INT64_MAX, 0);
+	if (args_end(args) < 0)
+		qmp_refuse(call, "%s", args->why);
+	else
+		command_end(call,
+			    iothreads_add(&daemon->iothreads, id,
+					  (unsigned int)(poll_nsec / 1000)));
+}
+
+void command_object_add(struct daemon *daemon, struct qmp_call *call)
+{
+	static const char *const types[] = { "iothread", NULL };
+	struct args args;
+	const char *id;
+
+	args_begin(&args, call->arguments, call->typed);
+	if (!args_has(&args, "qom-type"))
+		args_refuse(&args, "Parameter 'qom-type' is missing");
+	args_word(&args, "qom-type", types, 0);
+	id = args_text(&args, "id", ARGS_NEEDED);
+	if (id && !*id)
+		args_refuse(&args, "Parameter 'id' takes a name");
+	add_iothread(daemon, &args, call, id);
+}
+
+static void remove_iothread(struct daemon *daemon, struct qmp_call *call,
+			    const char *id)
+{
+	struct iothread *iothread = iothreads_find(&daemon->iothreads, id);
+
+	if (!iothread) {
+		qmp_refuse(call, "object '%.64s' not found", id);
+	} else if (exports_use(&daemon->exports, iothread->worker)) {
+		qmp_refuse(call,
+			   "object '%s' is in use, can not be deleted: "
+			   "move its exports elsewhere, or remove them",
+			   id);
+	} else {
+		iothreads_remove(iothread);
+		qmp_return(call, NULL);
+	}
+}
+
+void command_object_del(struct daemon *daemon, struct qmp_call *call)
+{
+	struct args args;
+	const char *id;
+
+	args_begin(&args, call->arguments, call->typed);
+	id = args_text(&args, "id", ARGS_NEEDED);
+	if (args_end(&args) < 0)
+		qmp_refuse(call, "%s", args.why);
+	else
+		remove_iothread(daemon, call, id);
+}
+
+void command_query_iothreads(struct daemon *daemon, struct qmp_call *call)
+{
+	json_t *list = json_array();
+
+	list_for_each(node, &daemon->iothreads.list) {
+		const struct iothread *iothread = iothread_of(node);
+
+		json_array_append_new(
+			list, json_pack("{s:s,s:i,s:I,s:i,s:i,s:i,s:s,s:i}",
+					"id", iothread->name, "thread-id",
+					worker_thread_id(iothread->worker),
+					"poll-max-ns",
+					(json_int_t)iothread->poll_usec * 1000,
+					"poll-grow", 0, "poll-shrink", 0,
+					"aio-max-batch", 0, "x-engine",
+					worker_engine_name(iothread->worker),
+					"x-queues",
+					worker_nr_queues(iothread->worker)));
+	}
+	qmp_return(call, list);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon - many disks in one process, changed while it runs
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <ringhost/device.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/daemon_internal.h"
+
+#define TAG "ringhost"
+
+struct node *daemon_find_node(struct daemon *daemon, const char *name)
+{
+	list_for_each(link, &daemon->nodes) {
+		struct node *node = container_of(link, struct node, link);
+
+		if (!strcmp(node->name, name))
+			return node;
+	}
+	return NULL;
+}
+
+void daemon_tell(struct daemon *daemon, const char *event, json_t *data)
+{
+	struct timeval now;
+	json_t *message;
+
+	gettimeofday(&now, NULL);
+	message =
+		json_pack("{s:s,s:o*,s:{s:I,s:I}}", "event", event, "data",
+			  data, "timestamp", "seconds", (json_int_t)now.tv_sec,
+			  "microseconds", (json_int_t)now.tv_usec);
+	list_for_each(link, &daemon->monitors)
+		qmp_monitor_tell(monitor_of(link)->monitor, message);
+	json_decref(message);
+}
+
+void daemon_quit(struct daemon *daemon, const char *reason)
+{
+	if (daemon->quitting)
+		return;
+	daemon->quitting = true;
+	daemon_tell(daemon, "SHUTDOWN",
+		    json_pack("{s:b,s:s}", "guest", false, "reason", reason));
+	exports_stop(&daemon->exports);
+}
+
+static void export_ended(struct exports *exports, const char *id)
+{
+	struct daemon *daemon = container_of(exports, struct daemon, exports);
+
+	daemon_tell(daemon, "BLOCK_EXPORT_DELETED",
+		    json_pack("{s:s}", "id", id));
+}
+
+/* The sizes of all images may have changed. */
+static void resize_all(struct daemon *daemon)
+{
+	list_for_each(link, &daemon->nodes)
+		daemon_refresh_node(daemon,
+				    container_of(link, struct node, link));
+}
+
+void daemon_refresh_node(struct daemon *daemon, struct node *node)
+{
+	uint64_t old_bytes;
+
+	if (node->base || node_refresh(node, &old_bytes) <= 0)
+		return;
+	list_for_each(link, &daemon->exports.list) {
+		struct published *published = published_of(link);
+
+		if (published->node->driver == node->driver)
+			export_resized(published->export, old_bytes);
+	}
+}
+
+static void take_signals(struct loop_watch *watch, uint32_t events)
+{
+	struct daemon *daemon = container_of(watch, struct daemon, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1) {
+			resize_all(daemon);
+			continue;
+		}
+		rh_log(RH_LOG_INFO, TAG,
+		       "signal %u: finishing what is under way",
+		       info.ssi_signo);
+		daemon_quit(daemon, "host-signal");
+	}
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (daemon->signal_fd < 0)
+		return -errno;
+	daemon->signals.ready = take_signals;
+	return loop_add(&daemon->loop, &daemon->signals, daemon->signal_fd,
+			EPOLLIN);
+}
+
+/* A front-end may send 509 memory regions and 3 fds for each queue. */
+static void allow_many_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int daemon_init(struct daemon *daemon, enum engine_kind engine,
+		bool engine_given)
+{
+	int error;
+
+	*daemon = (struct daemon){ .signal_fd = -1, .signals.fd = -1 };
+	list_init(&daemon->nodes);
+	list_init(&daemon->monitors);
+	iothreads_init(&daemon->iothreads, engine, engine_given);
+	allow_many_fds();
+	error = loop_init(&daemon->loop);
+	if (!error)
+		error = jobs_init(&daemon->jobs, &daemon->loop);
+	exports_init(&daemon->exports, &daemon->loop, export_ended);
+	if (!error)
+		error = watch_signals(daemon);
+	if (!error)
+		error = rh_device_guard_memory();
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot begin: %s", strerror(-error));
+	return error;
+}
+
+/* Those on others first: they are behind them in the list. */
+static void close_nodes(struct daemon *daemon)
+{
+	while (!list_empty(&daemon->nodes)) {
+		struct node *node =
+			container_of(daemon->nodes.previous, struct node, link);
+
+		list_remove(&node->link);
+		node_close(node);
+	}
+}
+
+void daemon_deinit(struct daemon *daemon)
+{
+	exports_deinit(&daemon->exports);
+	close_nodes(daemon);
+	iothreads_deinit(&daemon->iothreads);
+	while (!list_empty(&daemon->monitors))
+		daemon_remove_monitor(monitor_of(daemon->monitors.next));
+	if (!daemon->jobs.nr_running)
+		jobs_deinit(&daemon->jobs);
+	loop_remove(&daemon->loop, &daemon->signals);
+	rh_fd_close(&daemon->signal_fd);
+	loop_deinit(&daemon->loop);
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	int error = 0;
+
+	while (!error &&
+	       !(daemon->quitting && list_empty(&daemon->exports.list)))
+		error = loop_run_once(&daemon->loop);
+	return error;
+}

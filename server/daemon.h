@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon - many disks in one process, changed while it runs
+ *
+ * All that can be changed is changed by a command (commands.h), wherever it
+ * comes from: the command line is a list of commands that are carried out
+ * before the process serves.
+ *
+ * Control thread.
+ */
+#ifndef SERVER_DAEMON_H
+#define SERVER_DAEMON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "server/exports.h"
+#include "server/iothreads.h"
+#include "server/jobs.h"
+#include "server/loop.h"
+
+struct daemon {
+	struct loop loop;
+	struct jobs jobs;
+	struct iothreads iothreads;
+	struct list_node nodes; /* struct node */
+	struct exports exports;
+	struct list_node monitors; /* struct monitor */
+	struct loop_watch signals;
+	int signal_fd;
+	bool quitting;
+};
+
+/*
+ * ringhost daemon OPTIONS, from argv[0], which is "daemon", on. Returns the
+ * exit status.
+ */
+int daemon_main(int argc, char **argv);
+
+/* To all clients of the control socket. data: handed over; NULL: none. */
+void daemon_tell(struct daemon *daemon, const char *event, json_t *data);
+
+/* End: all exports, then the loop. reason: of the event SHUTDOWN. */
+void daemon_quit(struct daemon *daemon, const char *reason);
+
+/* Learn the size of its image again, and tell the guests of its exports. */
+void daemon_refresh_node(struct daemon *daemon, struct node *node);
+
+/* NULL: there is none of this name. */
+struct node *daemon_find_node(struct daemon *daemon, const char *name);
+
+#endif

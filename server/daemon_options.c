@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon_options - the command line of `ringhost daemon`
+ *
+ * That of qemu-storage-daemon for what there is: options are commands, carried
+ * out one after the other, so that each finds what those before it have made.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/log.h"
+#include "server/commands.h"
+#include "server/daemon_internal.h"
+#include "server/qmp/keyval.h"
+
+#define TAG "ringhost"
+
+/* A command of the command line, until it is answered. */
+struct line_call {
+	struct qmp_call call;
+	const char *option;
+	const char *value;
+	bool answered;
+	int error;
+};
+
+static void line_answered(struct qmp_call *call, json_t *value,
+			  const char *class, const char *why)
+{
+	struct line_call *line = container_of(call, struct line_call, call);
+
+	(void)class;
+	line->answered = true;
+	line->error = value ? 0 : -EINVAL;
+	json_decref(value);
+	if (why)
+		rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", line->option,
+		       line->value, why);
+}
+
+/* Returns the value as an object, or NULL (logged). */
+static json_t *parse(const char *option, const char *value, const char *implied,
+		     bool *typed)
+{
+	char why[KEYVAL_WHY_BYTES];
+	json_t *object = keyval_parse(value, implied, typed, why);
+
+	if (!object)
+		rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", option, value, why);
+	return object;
+}
+
+static int run_command(struct daemon *daemon, const char *option,
+		       const char *value, const char *command,
+		       const char *implied)
+{
+	struct line_call line = {
+		.call.answered = line_answered,
+		.option = option,
+		.value = value,
+	};
+	json_t *object = parse(option, value, implied, &line.call.typed);
+
+	if (!object)
+		return -EINVAL;
+	line.call.arguments = object;
+	commands_run(daemon, command, &line.call);
+	while (!line.answered) {
+		int error = loop_run_once(&daemon->loop);
+
+		if (error)
+			return error; /* the process is about to end */
+	}
+	json_decref(object);
+	return line.error;
+}
+
+static int take_blockdev(struct start *start, const char *value)
+{
+	return run_command(&start->daemon, "blockdev", value, "blockdev-add",
+			   "driver");
+}
+
+static int take_export(struct start *start, const char *value)
+{
+	return run_command(&start->daemon, "export", value, "block-export-add",
+			   "type");
+}
+
+static int take_object(struct start *start, const char *value)
+{
+	return run_command(&start->daemon, "object", value, "object-add",
+			   "qom-type");
+}
+
+static int refuse_args(const char *option, const char *value,
+		       const struct args *args)
+{
+	rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", option, value, args->why);
+	return -EINVAL;
+}
+
+/* What the character device of a control socket has to be. */
+static void take_socket(struct args *args, struct chardev *chardev)
+{
+	static const char *const backends[] = { "socket", NULL };
+
+	args_word(args, "backend", backends, 0);
+	chardev->id = args_text(args, "id", ARGS_NEEDED);
+	chardev->path = args_text(args, "path", ARGS_NEEDED);
+	if (!args_flag(args, "server", false))
+		args_refuse(args, "Parameter 'server' has to be 'on': clients "
+				  "connect to the daemon");
+	if (args_flag(args, "wait", false))
+		args_refuse(args,
+			    "Parameter 'wait' has to be 'off': the daemon "
+			    "does not wait for a client");
+}
+
+static int take_chardev(struct start *start, const char *value)
+{
+	struct chardev *chardev = &start->chardevs[start->nr_chardevs];
+	struct args args;
+	bool typed;
+
+	if (start->nr_chardevs == ARRAY_SIZE(start->chardevs)) {
+		rh_log(RH_LOG_ERROR, TAG, "--chardev: there are %u at most",
+		       MAX_CHARDEVS);
+		return -EINVAL;
+	}
+	chardev->object = parse("chardev", value, "backend", &typed);
+	if (!chardev->object)
+		return -EINVAL;
+	start->nr_chardevs++;
+	args_begin(&args, chardev->object, typed);
+	take_socket(&args, chardev);
+	return args_end(&args) < 0 ? refuse_args("chardev", value, &args) : 0;
+}
+
+static const struct chardev *find_chardev(const struct start *start,
+					  const char *id)
+{
+	for (unsigned int i = 0; id && i < start->nr_chardevs; i++) {
+		if (!strcmp(start->chardevs[i].id, id))
+			return &start->chardevs[i];
+	}
+	return NULL;
+}
+
+static int take_monitor(struct start *start, const char *value)
+{
+	static const char *const modes[] = { "control", NULL };
+	const struct chardev *chardev;
+	struct args args;
+	const char *id;
+	bool typed;
+	bool pretty;
+	json_t *object = parse("monitor", value, "chardev", &typed);
+	int error;
+
+	if (!object)
+		return -EINVAL;
+	args_begin(&args, object, typed);
+	id = args_text(&args, "chardev", ARGS_NEEDED);
+	args_word(&args, "mode", modes, 0);
+	pretty = args_flag(&args, "pretty", false);
+	chardev = find_chardev(start, id);
+	if (id && !chardev)
+		args_refuse(&args,
+			    "chardev \"%.64s\" not found: give it "
+			    "before its monitor",
+			    id);
+	if (args_end(&args) < 0 || !chardev)
+		error = refuse_args("monitor", value, &args);
+	else
+		error = daemon_add_monitor(&start->daemon, chardev->path,
+					   pretty);
+	json_decref(object);
+	return error;
+}
+
+static int take_nbd_server(struct start *start, const char *value)
+{
+	(void)start;
+	(void)value;
+	rh_log(RH_LOG_ERROR, TAG,
+	       "--nbd-server: ringhost serves vhost-user-blk only; "
+	       "qemu-storage-daemon or nbdkit serve NBD");
+	return -EINVAL;
+}
+
+static int take_pidfile(struct start *start, const char *value)
+{
+	start->pidfile = value;
+	return 0;
+}
+
+static int take_daemonize(struct start *start, const char *value)
+{
+	(void)value;
+	start->daemonize = true;
+	return 0;
+}
+
+static int take_aio(struct start *start, const char *value)
+{
+	if (strcmp(value, "io_uring") != 0 && strcmp(value, "threads") != 0) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--aio %s is refused: it takes io_uring or threads",
+		       value);
+		return -EINVAL;
+	}
+	start->engine = value[0] == 't' ? ENGINE_THREADS : ENGINE_URING;
+	start->engine_given = true;
+	return 0;
+}
+
+static int take_help(struct start *start, const char *value)
+{
+	(void)value;
+	start->help = true;
+	return 0;
+}
+
+static int take_version(struct start *start, const char *value)
+{
+	(void)value;
+	start->version = true;
+	return 0;
+}
+
+static const struct option_row {
+	const char *name;
+	int (*take)(struct start *start, const char *value);
+	bool has_value;
+	bool early; /* before all that makes something */
+} rows[] = {
+	{ "aio", take_aio, true, true },
+	{ "blockdev", take_blockdev, true, false },
+	{ "chardev", take_chardev, true, false },
+	{ "daemonize", take_daemonize, false, true },
+	{ "export", take_export, true, false },
+	{ "help", take_help, false, true },
+	{ "monitor", take_monitor, true, false },
+	{ "nbd-server", take_nbd_server, true, true },
+	{ "object", take_object, true, false },
+	{ "pidfile", take_pidfile, true, true },
+	{ "version", take_version, false, true },
+};
+
+static const struct option_row *find_row(const char *word, size_t nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strlen(rows[i].name) == nr &&
+		    !strncmp(rows[i].name, word, nr))
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static int refuse_word(const char *word)
+{
+	rh_log(RH_LOG_ERROR, TAG,
+	       "%s is not an option of ringhost daemon: see ringhost daemon "
+	       "--help",
+	       word);
+	return -EINVAL;
+}
+
+/* "--name value", "--name=value" or "--name"; *i moves behind it. */
+static int take_word(struct start *start, int argc, char **argv, int *i,
+		     bool early)
+{
+	const char *word = argv[*i];
+	const struct option_row *row;
+	const char *value = NULL;
+	size_t nr;
+
+	if (strncmp(word, "--", 2) != 0)
+		return refuse_word(word);
+	nr = strcspn(word + 2, "=");
+	row = find_row(word + 2, nr);
+	if (!row)
+		return refuse_word(word);
+	if (word[2 + nr] == '=')
+		value = word + 2 + nr + 1;
+	else if (row->has_value && *i + 1 < argc)
+		value = argv[++*i];
+	++*i;
+	if (row->has_value != (value != NULL)) {
+		rh_log(RH_LOG_ERROR, TAG, "--%s %s", row->name,
+		       row->has_value ? "needs a value" : "takes no value");
+		return -EINVAL;
+	}
+	return row->early == early ? row->take(start, value) : 0;
+}
+
+int daemon_take_options(struct start *start, int argc, char **argv, bool early)
+{
+	int error = 0;
+	int i = 1;
+
+	while (!error && i < argc)
+		error = take_word(start, argc, argv, &i, early);
+	return error;
+}

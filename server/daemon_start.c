@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon_start - how the process becomes a daemon, and how it ends
+ *
+ * With --daemonize the process that was started waits until the other one
+ * serves, so that its exit status is the truth. The other one is forked before
+ * anything is made that does not survive it: threads, rings.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ringhost/version.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/daemon_internal.h"
+
+#define TAG	   "ringhost"
+
+#define EXIT_USAGE 2
+
+static const char help_text[] =
+	"ringhost daemon serves any number of disks, and changes them while it runs.\n"
+	"\n"
+	"  ringhost daemon [OPTIONS]\n"
+	"\n"
+	"Options are those of qemu-storage-daemon, carried out in their order:\n"
+	"\n"
+	"  --object iothread,id=ID[,poll-max-ns=N]      a thread that does I/O\n"
+	"  --blockdev driver=file,node-name=NAME,filename=IMAGE[,cache.direct=on]\n"
+	"             [,read-only=on][,locking=off]     an image\n"
+	"  --blockdev driver=null-co,node-name=NAME[,size=SIZE]\n"
+	"                                               a disk that forgets\n"
+	"  --export type=vhost-user-blk,id=ID,node-name=NAME,addr.type=unix,\n"
+	"           addr.path=SOCKET[,writable=on][,num-queues=N][,iothread=ID]\n"
+	"           [,logical-block-size=N]             a disk for a VM\n"
+	"  --chardev socket,id=ID,path=SOCKET,server=on,wait=off\n"
+	"  --monitor chardev=ID[,pretty=on]             a control socket (QMP)\n"
+	"  --pidfile PATH         where to write the process's number\n"
+	"  --daemonize            go into the background once all is served\n"
+	"  --aio io_uring|threads what the threads do I/O with\n"
+	"  --help, --version\n"
+	"\n"
+	"A value may also be a JSON object. SIGTERM ends the daemon when all requests\n"
+	"have ended; SIGUSR1 has it look at the images' sizes again. The commands of\n"
+	"the control socket are in ringhost-qmp(7).\n";
+
+/* Its absolute path is kept, for the end. */
+static int write_pidfile(struct start *start)
+{
+	const char *path = start->pidfile;
+	char text[32];
+	int nr = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	cleanup_close int fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd >= 0 && write(fd, text, (size_t)nr) == nr) {
+		start->made_pidfile = realpath(path, NULL);
+		return 0;
+	}
+	rh_log(RH_LOG_ERROR, TAG, "cannot write the pidfile %s: %s", path,
+	       strerror(errno));
+	return -EIO;
+}
+
+/* Neither the terminal nor who waits for the end of our output. */
+static int leave_terminal(void)
+{
+	cleanup_close int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 ||
+	    dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+		return -errno;
+	return 0;
+}
+
+/* In the one that was started. Returns its exit status. */
+static int wait_for_child(int fd)
+{
+	char status = EXIT_FAILURE;
+
+	while (read(fd, &status, 1) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/*
+ * Returns -1 in the process that goes on, with *tell_fd to be told a status,
+ * else the exit status.
+ */
+static int fork_away(int *tell_fd)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		rh_log(RH_LOG_ERROR, TAG, "cannot make a pipe: %s",
+		       strerror(errno));
+		return EXIT_FAILURE;
+	}
+	pid = fork();
+	if (pid < 0) {
+		rh_log(RH_LOG_ERROR, TAG, "cannot fork: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (pid > 0) {
+		close(fds[1]);
+		return wait_for_child(fds[0]);
+	}
+	close(fds[0]);
+	setsid();
+	*tell_fd = fds[1];
+	return -1;
+}
+
+static void tell(int fd, int status)
+{
+	const char byte = (char)status;
+
+	if (write(fd, &byte, 1) != 1)
+		rh_log(RH_LOG_WARNING, TAG, "nobody waits for the start");
+}
+
+/* All that the command line asks for is there. */
+static int begin_to_serve(struct start *start, int *tell_fd)
+{
+	int error = start->pidfile ? write_pidfile(start) : 0;
+
+	if (error || *tell_fd < 0)
+		return error;
+	if (chdir("/") < 0)
+		return -errno;
+	error = leave_terminal();
+	if (!error) {
+		tell(*tell_fd, EXIT_SUCCESS);
+		rh_fd_close(tell_fd);
+	}
+	return error;
+}
+
+static void free_chardevs(struct start *start)
+{
+	for (unsigned int i = 0; i < start->nr_chardevs; i++)
+		json_decref(start->chardevs[i].object);
+}
+
+static int serve(struct start *start, int argc, char **argv, int *tell_fd)
+{
+	int error =
+		daemon_init(&start->daemon, start->engine, start->engine_given);
+
+	if (!error)
+		error = daemon_take_options(start, argc, argv, false);
+	if (!error)
+		error = begin_to_serve(start, tell_fd);
+	if (error)
+		daemon_quit(&start->daemon, "host-error");
+	if (daemon_run(&start->daemon) < 0)
+		error = -EIO;
+	daemon_deinit(&start->daemon);
+	if (start->made_pidfile)
+		unlink(start->made_pidfile);
+	free(start->made_pidfile);
+	return error;
+}
+
+int daemon_main(int argc, char **argv)
+{
+	struct start start = { .engine = ENGINE_URING };
+	int tell_fd = -1;
+	int status;
+
+	if (daemon_take_options(&start, argc, argv, true) < 0)
+		return EXIT_USAGE;
+	if (start.help || start.version) {
+		if (start.help)
+			fputs(help_text, stdout);
+		else
+			printf("ringhost %s\n", rh_version());
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	if (start.daemonize) {
+		status = fork_away(&tell_fd);
+		if (status >= 0)
+			return status;
+	}
+	status = serve(&start, argc, argv, &tell_fd) ? EXIT_FAILURE :
+						       EXIT_SUCCESS;
+	if (tell_fd >= 0)
+		tell(tell_fd, status);
+	free_chardevs(&start);
+	return status;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exports - the exports of the process by their id, each with its socket
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <ringhost/socket.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/exports.h"
+
+#define TAG "ringhost"
+
+void exports_init(struct exports *exports, struct loop *loop,
+		  void (*ended)(struct exports *exports, const char *id))
+{
+	exports->loop = loop;
+	exports->ended = ended;
+	list_init(&exports->list);
+}
+
+/* It has ended, or has never had a socket. */
+static void destroy(struct published *published)
+{
+	list_remove(&published->link);
+	loop_remove(published->exports->loop, &published->watch);
+	export_destroy(published->export);
+	socket_file_remove(&published->socket_file);
+	free(published->path);
+	free(published->id);
+	free(published);
+}
+
+void exports_deinit(struct exports *exports)
+{
+	list_for_each(node, &exports->list)
+		destroy(published_of(node));
+}
+
+struct published *exports_find(struct exports *exports, const char *id)
+{
+	list_for_each(node, &exports->list) {
+		if (!strcmp(published_of(node)->id, id))
+			return published_of(node);
+	}
+	return NULL;
+}
+
+static void finish_if_ended(struct published *published)
+{
+	struct exports *exports = published->exports;
+	char *id;
+
+	if (!export_finished(published->export))
+		return;
+	id = published->id;
+	published->id = NULL;
+	destroy(published);
+	exports->ended(exports, id);
+	free(id);
+}
+
+static void export_ready(struct loop_watch *watch, uint32_t events)
+{
+	struct published *published =
+		container_of(watch, struct published, watch);
+
+	(void)events;
+	if (export_run(published->export) < 0)
+		export_stop(published->export); /* it has said why */
+	finish_if_ended(published);
+}
+
+static void log_listen_error(const char *id, const char *path, int error)
+{
+	const char *why = strerror(-error);
+
+	if (error == -EADDRINUSE)
+		why = "another process listens there";
+	else if (error == -EEXIST)
+		why = "it exists and is not a socket, so it is left alone";
+	else if (error == -ENAMETOOLONG)
+		why = "a socket's path has at most 107 bytes";
+	rh_log(RH_LOG_ERROR, id, "cannot listen on %s: %s", path, why);
+}
+
+static int listen_on_path(struct published *published,
+			  const struct exports_spec *spec)
+{
+	cleanup_close int fd = -1;
+	int error = rh_socket_listen(spec->path, spec->mode, spec->gid, &fd);
+
+	if (!error)
+		error = socket_file_hold(&published->socket_file,
+					 published->path);
+	if (!error)
+		error = export_serve(published->export, fd, true);
+	if (error)
+		log_listen_error(published->id, spec->path, error);
+	else
+		steal_fd(&fd);
+	return error;
+}
+
+static int serve_fd(struct published *published, int fd)
+{
+	int kind = rh_socket_is_listening(fd);
+	int error = kind;
+
+	if (kind >= 0)
+		error = export_serve(published->export, fd, kind > 0);
+	if (error < 0)
+		rh_log(RH_LOG_ERROR, published->id,
+		       "cannot serve on fd %d, which has to be a UNIX stream "
+		       "socket: %s",
+		       fd, strerror(-error));
+	return MIN(error, 0);
+}
+
+static int serve(struct published *published, const struct exports_spec *spec)
+{
+	int error = loop_add(published->exports->loop, &published->watch,
+			     export_fd(published->export), EPOLLIN);
+
+	if (error) {
+		rh_log(RH_LOG_ERROR, published->id, "cannot be watched: %s",
+		       strerror(-error));
+		return error;
+	}
+	return spec->path ? listen_on_path(published, spec) :
+			    serve_fd(published, spec->fd);
+}
+
+static struct published *allocate(struct exports *exports,
+				  const struct exports_spec *spec)
+{
+	struct published *published = calloc(1, sizeof(*published));
+
+	if (!published)
+		return NULL;
+	list_init(&published->link);
+	published->exports = exports;
+	published->node = spec->node;
+	published->watch =
+		(struct loop_watch){ .fd = -1, .ready = export_ready };
+	socket_file_init(&published->socket_file);
+	published->id = strdup(spec->options.name);
+	published->path = spec->path ? strdup(spec->path) : NULL;
+	if (published->id && (published->path || !spec->path))
+		return published;
+	destroy(published);
+	return NULL;
+}
+
+int exports_add(struct exports *exports, const struct exports_spec *spec)
+{
+	struct published *published;
+	int error;
+
+	if (exports_find(exports, spec->options.name)) {
+		rh_log(RH_LOG_ERROR, TAG, "block export id '%s' already exists",
+		       spec->options.name);
+		return -EEXIST;
+	}
+	published = allocate(exports, spec);
+	if (!published)
+		return -ENOMEM;
+	error = export_create(&spec->options, spec->node, spec->workers,
+			      spec->nr_workers, &published->export);
+	if (!error)
+		error = serve(published, spec);
+	if (error) {
+		destroy(published);
+		return error;
+	}
+	list_append(&exports->list, &published->link);
+	return 0;
+}
+
+/* What it takes to end it may have ended within the call. */
+static void end(struct published *published)
+{
+	published->ending = true;
+	export_stop(published->export);
+	finish_if_ended(published);
+}
+
+int exports_remove(struct exports *exports, const char *id, bool hard)
+{
+	struct published *published = exports_find(exports, id);
+
+	if (!published) {
+		rh_log(RH_LOG_ERROR, TAG, "export '%s' is not found", id);
+		return -ENOENT;
+	}
+	if (published->ending) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "export '%s' is already shutting down", id);
+		return -EBUSY;
+	}
+	if (!hard && export_peer(published->export) != -1) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "export '%s' still in use: a front-end is connected; "
+		       "mode 'hard' cuts it off",
+		       id);
+		return -EBUSY;
+	}
+	end(published);
+	return 0;
+}
+
+void exports_stop(struct exports *exports)
+{
+	list_for_each(node, &exports->list) {
+		if (!published_of(node)->ending)
+			end(published_of(node));
+	}
+}
+
+bool exports_use(struct exports *exports, const struct worker *worker)
+{
+	list_for_each(node, &exports->list) {
+		if (export_uses(published_of(node)->export, worker))
+			return true;
+	}
+	return false;
+}

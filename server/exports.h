@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exports - the exports of the process by their id, each with its socket
+ *
+ * Adding one is done at once. One that is to go ends its session first, which
+ * takes as long as the requests under way, and is there until then.
+ *
+ * Owner: struct daemon. Control thread.
+ */
+#ifndef SERVER_EXPORTS_H
+#define SERVER_EXPORTS_H
+
+#include "common/list.h"
+#include "server/export.h"
+#include "server/loop.h"
+#include "server/socket_file.h"
+
+#define EXPORTS_MAX_WORKERS 64 /* of one export */
+
+struct exports {
+	struct loop *loop;
+	struct list_node list; /* struct published */
+	/* One has ended; it is freed after this. */
+	void (*ended)(struct exports *exports, const char *id);
+};
+
+/* One of them. */
+struct published {
+	struct list_node link;
+	struct exports *exports;
+	char *id;
+	char *path; /* of its socket; NULL: it came as a file descriptor */
+	struct export *export;
+	struct node *node; /* of the export, not owned */
+	struct loop_watch watch;
+	struct socket_file socket_file;
+	bool ending;
+};
+
+/* What one is made of; all is borrowed. */
+struct exports_spec {
+	struct export_options options; /* its name is the id */
+	struct node *node;
+	struct worker *workers[EXPORTS_MAX_WORKERS];
+	unsigned int nr_workers; /* at least 1 */
+	const char *path;	 /* NULL: fd */
+	int fd; /* listens, or is connected; taken on success */
+	mode_t mode;
+	gid_t gid; /* (gid_t)-1: that of the process */
+};
+
+void exports_init(struct exports *exports, struct loop *loop,
+		  void (*ended)(struct exports *exports, const char *id));
+
+/* All have ended. */
+void exports_deinit(struct exports *exports);
+
+/* Returns 0, -EEXIST, or another -errno, each logged. */
+int exports_add(struct exports *exports, const struct exports_spec *spec);
+
+/* NULL: there is none. */
+struct published *exports_find(struct exports *exports, const char *id);
+
+/*
+ * Asynchronous: until ended() is called. hard: also if a front-end is
+ * connected; it is cut off. Returns 0, -ENOENT or -EBUSY, each logged.
+ */
+int exports_remove(struct exports *exports, const char *id, bool hard);
+
+/* True if one of them runs a queue there, or may do so. */
+bool exports_use(struct exports *exports, const struct worker *worker);
+
+/* All of them, hard. */
+void exports_stop(struct exports *exports);
+
+static inline struct published *published_of(struct list_node *node)
+{
+	return container_of(node, struct published, link);
+}
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon - `ringhost daemon` under test, with a control socket */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/e2e/daemon.h"
+#include "tests/frontend/clock.h"
+
+#define MAX_WORDS 64
+#define POLL_USEC 10000
+#define CHARDEV	  "socket,id=control,path=%s,server=on,wait=off"
+
+static void make_image(const struct daemon *daemon, const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", daemon->server.dir, name);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, DAEMON_IMAGE_BYTES), 0);
+	close(fd);
+}
+
+/* In the child; does not return. */
+static void exec_daemon(const struct daemon *daemon, const char *const *options)
+{
+	const char *words[MAX_WORDS] = { getenv("SERVER"), "daemon" };
+	unsigned int nr = 2;
+	char chardev[256];
+	int log_fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	log_fd = open(daemon->server.log, O_CREAT | O_WRONLY | O_APPEND, 0600);
+	dup2(log_fd, STDERR_FILENO);
+	dup2(log_fd, STDOUT_FILENO);
+	snprintf(chardev, sizeof(chardev), CHARDEV, daemon->server.socket);
+	for (; options && *options && nr < MAX_WORDS - 5; options++)
+		words[nr++] = *options;
+	words[nr++] = "--chardev";
+	words[nr++] = chardev;
+	words[nr++] = "--monitor";
+	words[nr++] = "chardev=control";
+	if (chdir(daemon->server.dir) == 0)
+		execv(words[0], (char *const *)words);
+	_exit(127);
+}
+
+/* The control socket comes last, so all before it is there. */
+static void wait_until_it_serves(struct daemon *daemon)
+{
+	uint64_t deadline = fe_deadline(SERVER_START_MSEC);
+
+	while (!server_listens(daemon->server.socket)) {
+		if (!server_runs(&daemon->server))
+			fail_msg("the daemon has ended at once: see %s",
+				 daemon->server.log);
+		assert_true(fe_now_usec() < deadline);
+		usleep(POLL_USEC);
+	}
+}
+
+void daemon_start(struct daemon *daemon, const char *const *options)
+{
+	struct server *server = &daemon->server;
+
+	*server = (struct server){ .pid = -1, .connected_fd = -1 };
+	snprintf(server->dir, sizeof(server->dir), "/tmp/ringhost-XXXXXX");
+	assert_non_null(mkdtemp(server->dir));
+	snprintf(server->log, sizeof(server->log), "%s/log", server->dir);
+	snprintf(server->socket, sizeof(server->socket), "%s/control",
+		 server->dir);
+	make_image(daemon, "a.img");
+	make_image(daemon, "b.img");
+	server->pid = fork();
+	assert_true(server->pid >= 0);
+	if (server->pid == 0)
+		exec_daemon(daemon, options);
+	wait_until_it_serves(daemon);
+	qmp_open(&daemon->qmp, server->socket);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	qmp_do(&daemon->qmp, "quit", "{}");
+	assert_int_equal(server_wait(&daemon->server, SERVER_STOP_MSEC), 0);
+	qmp_close(&daemon->qmp);
+	server_clean_up(&daemon->server);
+}
+
+const struct server *daemon_at(struct daemon *daemon, const char *socket)
+{
+	static struct server at;
+
+	at = daemon->server;
+	snprintf(at.socket, sizeof(at.socket), "%s/%s", at.dir, socket);
+	return &at;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon - `ringhost daemon` under test, with a control socket
+ *
+ * A directory of its own holds its images and sockets, named by the test; it
+ * is the daemon's current directory, so that their names will do.
+ */
+#ifndef E2E_DAEMON_H
+#define E2E_DAEMON_H
+
+#include "tests/e2e/client.h"
+#include "tests/e2e/qmp.h"
+
+#define DAEMON_IMAGE_BYTES (8u << 20)
+
+struct daemon {
+	struct server server; /* its dir, log and pid; for server_...() */
+	struct qmp qmp;
+};
+
+/*
+ * Start it with these further options, up to a NULL; it gets images a.img and
+ * b.img first. Fails the test if it does not serve.
+ */
+void daemon_start(struct daemon *daemon, const char *const *options);
+
+/* Ask it to quit; it has to end with status 0. */
+void daemon_stop(struct daemon *daemon);
+
+/* What client_open() takes for the socket of this name. */
+const struct server *daemon_at(struct daemon *daemon, const char *socket);
+
+#endif
