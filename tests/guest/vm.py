@@ -72,9 +72,21 @@ class Process:
       line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
     except queue.Empty:
       line = None
-      self.must(False, 'said nothing more in time')
+      self.must(False, 'said nothing more in time (%s)' % self._where())
     self._ended = line is None
     return line
+
+  def _where(self):
+    """What each thread waits for, as far as the kernel tells."""
+    threads = []
+    for task in glob.glob('/proc/%d/task/*' % self.pid):
+      try:
+        with open(task + '/comm') as comm, open(task + '/wchan') as wchan:
+          threads.append('%s: %s' % (comm.read().strip(),
+                                     wchan.read().strip() or '0'))
+      except OSError:
+        pass
+    return ', '.join(threads)
 
   def write(self, text):
     """Lost without a word when the child has ended."""
