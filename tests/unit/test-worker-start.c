@@ -18,14 +18,14 @@ ssize_t __real_read(int fd, void *data, size_t bytes);
 ssize_t __wrap_read(int fd, void *data, size_t bytes);
 
 static enum engine_kind kind = ENGINE_THREADS;
-static const struct worker *failing; /* whose pipe finds no memory */
 static unsigned int nr_to_fail;
-static const struct worker *interrupted; /* whose commands are */
+static const struct worker *failing; /* whose pipe finds no memory then */
 static atomic_uint nr_to_interrupt;
+static const struct worker *interrupted; /* whose commands are then */
 
 ssize_t __wrap_write(int fd, const void *data, size_t bytes)
 {
-	if (failing && fd == failing->command_fds[1] && nr_to_fail) {
+	if (nr_to_fail && fd == failing->command_fds[1]) {
 		nr_to_fail--;
 		errno = ENOMEM;
 		return -1;
@@ -37,7 +37,8 @@ ssize_t __wrap_read(int fd, void *data, size_t bytes)
 {
 	unsigned int one = 1;
 
-	if (interrupted && fd == interrupted->command_fds[0] &&
+	if (atomic_load(&nr_to_interrupt) &&
+	    fd == interrupted->command_fds[0] &&
 	    atomic_compare_exchange_strong(&nr_to_interrupt, &one, 0)) {
 		errno = EINTR;
 		return -1;
