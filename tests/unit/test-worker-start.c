@@ -18,15 +18,15 @@ ssize_t __real_read(int fd, void *data, size_t bytes);
 ssize_t __wrap_read(int fd, void *data, size_t bytes);
 
 static enum engine_kind kind = ENGINE_THREADS;
-static unsigned int nr_to_fail;
+static atomic_uint nr_to_fail;
 static const struct worker *failing; /* whose pipe finds no memory then */
 static atomic_uint nr_to_interrupt;
 static const struct worker *interrupted; /* whose commands are then */
 
 ssize_t __wrap_write(int fd, const void *data, size_t bytes)
 {
-	if (nr_to_fail && fd == failing->command_fds[1]) {
-		nr_to_fail--;
+	if (atomic_load(&nr_to_fail) && fd == failing->command_fds[1]) {
+		atomic_fetch_sub(&nr_to_fail, 1);
 		errno = ENOMEM;
 		return -1;
 	}
@@ -49,7 +49,7 @@ ssize_t __wrap_read(int fd, void *data, size_t bytes)
 static void fail_commands(const struct worker *worker, unsigned int nr)
 {
 	failing = worker;
-	nr_to_fail = nr;
+	atomic_store(&nr_to_fail, nr);
 }
 
 static int refuse_turn(struct engine *engine, bool wait)
