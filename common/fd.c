@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -58,6 +59,16 @@ bool rh_eventfd_drain(int fd)
 		done = read(fd, &count, sizeof(count));
 	} while (done < 0 && errno == EINTR);
 	return done == sizeof(count);
+}
+
+void rh_fd_allow_many(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int rh_memfd_create(const char *name, size_t size_bytes)

@@ -30,6 +30,9 @@ void rh_eventfd_signal(int fd);
  */
 bool rh_eventfd_drain(int fd);
 
+/* As many as the process may ask for: the soft limit becomes the hard one. */
+void rh_fd_allow_many(void);
+
 /* A memfd of size_bytes, all zero. Returns the fd or -errno. */
 int rh_memfd_create(const char *name, size_t size_bytes);
 

@@ -109,6 +109,9 @@ static void take_raw(struct args *args, struct opening *opening)
 		 !json_is_object(opening->base))
 		args_refuse(args, "Parameter 'file' takes the name of a node, "
 				  "or an object");
+	else if (json_is_string(opening->base) && opening->no_discard)
+		args_refuse(args, "Parameter 'discard' is to be given to the "
+				  "node that 'file' names");
 }
 
 static void take_driver(struct args *args, struct opening *opening)
@@ -244,18 +247,33 @@ static void add_on_base(struct daemon *daemon, struct qmp_call *call,
 	command_end(call, error);
 }
 
-/* The inner object is the image, under the name of the outer one. */
+/* The inner object is the image; what it leaves open the outer one says. */
+static json_t *inner_object(json_t *outer, json_t *inner)
+{
+	static const char *const handed_down[] = {
+		"auto-read-only", "cache",     "discard",
+		"force-share",	  "node-name", "read-only",
+	};
+	json_t *object = json_copy(inner);
+
+	for (size_t i = 0; i < ARRAY_SIZE(handed_down); i++) {
+		json_t *value = json_object_get(outer, handed_down[i]);
+
+		if (value && !json_object_get(object, handed_down[i]))
+			json_object_set(object, handed_down[i], value);
+	}
+	return object;
+}
+
+/* It is known by the name of the outer one, whatever its own is. */
 static int parse_inner(struct qmp_call *call, struct opening *opening)
 {
-	json_t *object = json_copy(opening->base);
+	json_t *object = inner_object(call->arguments, opening->base);
 	const char *name = opening->options.name;
 	bool read_only = opening->options.read_only;
-	int error;
+	int error = parse(call, object, opening);
 
-	if (!json_object_get(object, "node-name"))
-		json_object_set_new(object, "node-name", json_string(name));
-	error = parse(call, object, opening);
-	json_decref(object);
+	json_decref(object); /* its values are the arguments' as well */
 	opening->options.name = name;
 	opening->options.read_only |= read_only;
 	if (error || !opening->base)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -123,27 +122,20 @@ static int watch_signals(struct daemon *daemon)
 			EPOLLIN);
 }
 
-/* A front-end may send 509 memory regions and 3 fds for each queue. */
-static void allow_many_fds(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int daemon_init(struct daemon *daemon, enum engine_kind engine,
 		bool engine_given)
 {
 	int error;
 
-	*daemon = (struct daemon){ .signal_fd = -1, .signals.fd = -1 };
+	*daemon = (struct daemon){
+		.jobs = { .watch.fd = -1, .fd = -1 },
+		.signals.fd = -1,
+		.signal_fd = -1,
+	};
 	list_init(&daemon->nodes);
 	list_init(&daemon->monitors);
 	iothreads_init(&daemon->iothreads, engine, engine_given);
-	allow_many_fds();
+	rh_fd_allow_many(); /* see server_create() */
 	error = loop_init(&daemon->loop);
 	if (!error)
 		error = jobs_init(&daemon->jobs, &daemon->loop);

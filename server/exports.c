@@ -168,8 +168,10 @@ int exports_add(struct exports *exports, const struct exports_spec *spec)
 		return -EEXIST;
 	}
 	published = allocate(exports, spec);
-	if (!published)
+	if (!published) {
+		rh_log(RH_LOG_ERROR, spec->options.name, "out of memory");
 		return -ENOMEM;
+	}
 	error = export_create(&spec->options, spec->node, spec->workers,
 			      spec->nr_workers, &published->export);
 	if (!error)

@@ -46,54 +46,42 @@ struct iothread *iothreads_find(struct iothreads *iothreads, const char *name)
 	return NULL;
 }
 
-static bool is_refusal(int error)
-{
-	return error == -EPERM || error == -ENOSYS || error == -ENOMEM ||
-	       error == -EACCES;
-}
-
-static int create_worker(struct iothreads *iothreads, const char *name,
-			 unsigned int poll_usec, struct worker **ret)
-{
-	int error = worker_create(name, iothreads->engine, poll_usec, ret);
-
-	if (!error || iothreads->engine != ENGINE_URING || !is_refusal(error))
-		return error;
-	if (iothreads->engine_given) {
-		rh_log(RH_LOG_ERROR, name,
-		       "this host does not allow io_uring (%s): see "
-		       "/proc/sys/kernel/io_uring_disabled and the "
-		       "container's seccomp profile, or pass --aio=threads",
-		       strerror(-error));
-		return error;
-	}
-	rh_log(RH_LOG_WARNING, name,
-	       "this host does not allow io_uring (%s): a pool of threads does "
-	       "the I/O instead, more slowly",
-	       strerror(-error));
-	if (list_empty(&iothreads->list))
-		iothreads->engine = ENGINE_THREADS;
-	return worker_create(name, ENGINE_THREADS, poll_usec, ret);
-}
-
 static int start(struct iothreads *iothreads, const char *name,
 		 unsigned int poll_usec, struct worker **ret)
 {
-	int error = create_worker(iothreads, name, poll_usec, ret);
+	bool settled = iothreads->engine_given || !list_empty(&iothreads->list);
+	int error = worker_create_or_fall_back(name, &iothreads->engine,
+					       settled, poll_usec, ret);
 
-	if (!error)
-		error = worker_start(*ret);
+	if (error)
+		return error;
+	error = worker_start(*ret);
 	if (error)
 		rh_log(RH_LOG_ERROR, name, "cannot start an I/O thread: %s",
 		       strerror(-error));
 	return error;
 }
 
+static struct iothread *allocate(const char *name, unsigned int poll_usec)
+{
+	struct iothread *iothread = calloc(1, sizeof(*iothread));
+
+	if (!iothread)
+		return NULL;
+	list_init(&iothread->link);
+	iothread->poll_usec = poll_usec;
+	iothread->name = strdup(name);
+	if (iothread->name)
+		return iothread;
+	free(iothread);
+	return NULL;
+}
+
 int iothreads_add(struct iothreads *iothreads, const char *name,
 		  unsigned int poll_usec)
 {
 	struct iothread *iothread;
-	int error = -ENOMEM;
+	int error;
 
 	if (iothreads_find(iothreads, name)) {
 		rh_log(RH_LOG_ERROR, TAG,
@@ -102,14 +90,12 @@ int iothreads_add(struct iothreads *iothreads, const char *name,
 		       name);
 		return -EEXIST;
 	}
-	iothread = calloc(1, sizeof(*iothread));
-	if (!iothread)
-		return error;
-	list_init(&iothread->link);
-	iothread->poll_usec = poll_usec;
-	iothread->name = strdup(name);
-	if (iothread->name)
-		error = start(iothreads, name, poll_usec, &iothread->worker);
+	iothread = allocate(name, poll_usec);
+	if (!iothread) {
+		rh_log(RH_LOG_ERROR, TAG, "out of memory");
+		return -ENOMEM;
+	}
+	error = start(iothreads, name, poll_usec, &iothread->worker);
 	if (error) {
 		iothreads_remove(iothread);
 		return error;

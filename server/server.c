@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <ringhost/device.h>
@@ -72,69 +71,22 @@ static int guard_memory(void)
 	return error;
 }
 
-/* A front-end may send 509 memory regions and 3 fds for each queue. */
-static void allow_many_fds(void)
+/* The first one shows whether this host allows io_uring. */
+static int create_worker(struct server *server, enum engine_kind *kind)
 {
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int create_worker(struct server *server, enum engine_kind kind)
-{
+	const struct server_options *options = &server->options;
+	bool settled = options->engine_given || server->nr_workers > 0;
 	char name[32];
 	int error;
 
-	snprintf(name, sizeof(name), "%s/w%u", server->options.export.name,
+	snprintf(name, sizeof(name), "%s/w%u", options->export.name,
 		 server->nr_workers);
-	error = worker_create(name, kind, server->options.poll_usec,
-			      &server->workers[server->nr_workers]);
+	error = worker_create_or_fall_back(
+		name, kind, settled, options->poll_usec,
+		&server->workers[server->nr_workers]);
 	if (!error)
 		server->nr_workers++;
 	return error;
-}
-
-static bool is_refusal(int error)
-{
-	return error == -EPERM || error == -ENOSYS || error == -ENOMEM ||
-	       error == -EACCES;
-}
-
-static int tell_of_worker(const struct server *server, int error)
-{
-	rh_log(RH_LOG_ERROR, TAG, "cannot make worker %u of %u: %s",
-	       server->nr_workers + 1, server->options.nr_workers,
-	       strerror(-error));
-	return error;
-}
-
-/* The first worker shows whether this host allows io_uring. */
-static int create_first_worker(struct server *server, enum engine_kind *kind)
-{
-	int error = create_worker(server, *kind);
-
-	if (!error)
-		return 0;
-	if (*kind != ENGINE_URING || !is_refusal(error))
-		return tell_of_worker(server, error);
-	if (server->options.engine_given) {
-		rh_log(RH_LOG_ERROR, TAG,
-		       "this host does not allow io_uring (%s): see "
-		       "/proc/sys/kernel/io_uring_disabled and the "
-		       "container's seccomp profile, or pass --aio=threads",
-		       strerror(-error));
-		return error;
-	}
-	rh_log(RH_LOG_WARNING, TAG,
-	       "this host does not allow io_uring (%s): a pool of threads does "
-	       "the I/O instead, more slowly",
-	       strerror(-error));
-	*kind = ENGINE_THREADS;
-	error = create_worker(server, *kind);
-	return error ? tell_of_worker(server, error) : 0;
 }
 
 static int create_workers(struct server *server)
@@ -146,12 +98,9 @@ static int create_workers(struct server *server)
 	server->workers = calloc(nr_workers, sizeof(*server->workers));
 	if (!server->workers)
 		return -ENOMEM;
-	error = create_first_worker(server, &kind);
-	while (!error && server->nr_workers < nr_workers) {
-		error = create_worker(server, kind);
-		if (error)
-			tell_of_worker(server, error);
-	}
+	do {
+		error = create_worker(server, &kind);
+	} while (!error && server->nr_workers < nr_workers);
 	return error;
 }
 
@@ -189,7 +138,8 @@ int server_create(const struct server_options *options, struct server **ret)
 	server->options.driver_options.nr_workers = options->nr_workers;
 	server->signal_fd = -1;
 	socket_file_init(&server->socket_file);
-	allow_many_fds();
+	/* A front-end may send 509 regions, and 3 fds for each queue. */
+	rh_fd_allow_many();
 	error = block_signals(options, &server->signal_fd);
 	if (error)
 		rh_log(RH_LOG_ERROR, TAG, "cannot receive signals: %s",

@@ -18,10 +18,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base.h"
 #include "common/fd.h"
+#include "common/log.h"
 #include "server/worker_internal.h"
 
 #define MAX_COMMANDS	 32 /* read at a time */
@@ -200,6 +202,48 @@ int worker_create(const char *name, enum engine_kind kind,
 	}
 	*ret = worker;
 	return 0;
+}
+
+/* Of a host that does not allow io_uring. */
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -ENOSYS || error == -ENOMEM ||
+	       error == -EACCES;
+}
+
+static int create_or_say_why(const char *name, enum engine_kind kind,
+			     unsigned int poll_usec, struct worker **ret)
+{
+	int error = worker_create(name, kind, poll_usec, ret);
+
+	if (error && (kind != ENGINE_URING || !is_refusal(error)))
+		rh_log(RH_LOG_ERROR, name, "cannot make a worker: %s",
+		       strerror(-error));
+	return error;
+}
+
+int worker_create_or_fall_back(const char *name, enum engine_kind *kind,
+			       bool kind_given, unsigned int poll_usec,
+			       struct worker **ret)
+{
+	int error = create_or_say_why(name, *kind, poll_usec, ret);
+
+	if (!error || *kind != ENGINE_URING || !is_refusal(error))
+		return error;
+	if (kind_given) {
+		rh_log(RH_LOG_ERROR, name,
+		       "this host does not allow io_uring (%s): see "
+		       "/proc/sys/kernel/io_uring_disabled and the "
+		       "container's seccomp profile, or pass --aio=threads",
+		       strerror(-error));
+		return error;
+	}
+	rh_log(RH_LOG_WARNING, name,
+	       "this host does not allow io_uring (%s): a pool of threads does "
+	       "the I/O instead, more slowly",
+	       strerror(-error));
+	*kind = ENGINE_THREADS;
+	return create_or_say_why(name, *kind, poll_usec, ret);
 }
 
 void worker_destroy(struct worker *worker)

@@ -33,6 +33,14 @@ int worker_create(const char *name, enum engine_kind kind,
 		  unsigned int poll_usec, struct worker **ret);
 
 /*
+ * The same, where io_uring may not be allowed: then *kind is ENGINE_THREADS
+ * afterwards, unless kind_given, which makes it an error; each told in the log.
+ */
+int worker_create_or_fall_back(const char *name, enum engine_kind *kind,
+			       bool kind_given, unsigned int poll_usec,
+			       struct worker **ret);
+
+/*
  * Start the thread, once, and wait for its first turn, which shows whether the
  * engine works there. Returns 0, or -errno: there is no thread then.
  */

@@ -114,6 +114,22 @@ static void greet(struct qmp_session *session)
 	json_decref(greeting);
 }
 
+/* A name that was cut in the middle of a character is told all the same. */
+static json_t *sentence(const char *why)
+{
+	json_t *text = json_string(why);
+	char plain[QMP_WHY_BYTES];
+
+	if (text)
+		return text;
+	snprintf(plain, sizeof(plain), "%s", why);
+	for (char *byte = plain; *byte; byte++) {
+		if (*byte & 0x80)
+			*byte = '?';
+	}
+	return json_string(plain);
+}
+
 /* value: handed over; NULL: an error. id: borrowed, NULL: none. */
 static void answer(struct qmp_session *session, json_t *value,
 		   const char *class, const char *why, json_t *id)
@@ -123,8 +139,9 @@ static void answer(struct qmp_session *session, json_t *value,
 	if (value)
 		message = json_pack("{s:o}", "return", value);
 	else
-		message = json_pack("{s:{s:s,s:s}}", "error", "class",
-				    class ?: "GenericError", "desc", why);
+		message = json_pack("{s:{s:s,s:o}}", "error", "class",
+				    class ?: "GenericError", "desc",
+				    sentence(why));
 	if (id)
 		json_object_set(message, "id", id);
 	append(session, message);

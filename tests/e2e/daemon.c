@@ -20,6 +20,26 @@
 #define POLL_USEC 10000
 #define CHARDEV	  "socket,id=control,path=%s,server=on,wait=off"
 
+const char *const daemon_two_disks[] = {
+	"--object",
+	"iothread,id=t0",
+	"--object",
+	"qom-type=iothread,id=t1",
+	"--blockdev",
+	"driver=file,node-name=file0,filename=a.img",
+	"--blockdev",
+	"driver=raw,node-name=disk0,file=file0",
+	"--blockdev",
+	"{\"driver\": \"null-co\", \"node-name\": \"disk1\", \"size\": 8388608}",
+	"--export",
+	"type=vhost-user-blk,id=e0,node-name=disk0,addr.type=unix,"
+	"addr.path=e0.sock,writable=on,num-queues=4,iothread=t0",
+	"--export",
+	"vhost-user-blk,id=e1,node-name=disk1,addr.type=unix,"
+	"addr.path=e1.sock,writable=on,num-queues=2",
+	NULL,
+};
+
 static void make_image(const struct daemon *daemon, const char *name)
 {
 	char path[128];

@@ -19,6 +19,12 @@ struct daemon {
 };
 
 /*
+ * I/O threads t0 and t1; e0.sock: disk0 of a.img, 4 queues, on t0; e1.sock:
+ * disk1, which forgets, 2 queues, on the shared I/O thread.
+ */
+extern const char *const daemon_two_disks[];
+
+/*
  * Start it with these further options, up to a NULL; it gets images a.img and
  * b.img first. Fails the test if it does not serve.
  */

@@ -68,7 +68,8 @@ void qmp_open(struct qmp *qmp, const char *path)
 	json_t *greeting;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	*qmp = (struct qmp){ .fd = socket(AF_UNIX, SOCK_STREAM, 0) };
+	*qmp = (struct qmp){ .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC,
+					  0) };
 	qmp->events = json_array();
 	assert_int_equal(connect(qmp->fd, (struct sockaddr *)&address,
 				 sizeof(address)),

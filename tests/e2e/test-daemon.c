@@ -2,13 +2,13 @@
 /*
  * daemon - many disks in one process, changed while guests use them
  *
- * Behaviours 7, 16, 17 and the first rows of what a daemon must not do: a
- * guest notices nothing of what is done to other disks, or to the threads that
- * serve its own.
+ * Behaviour 7 and what a daemon must not do: a guest notices nothing of what is
+ * done to other disks.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -23,142 +23,9 @@
 #include <cmocka.h>
 
 #include "common/base.h"
+#include "tests/e2e/command.h"
 #include "tests/e2e/daemon.h"
-
-#define NR_MOVES     1000
-#define DEPTH	     16
-#define BLOCK_BYTES  4096
-#define LANE_SECTORS 2048
-
-#define EXPORT                                                                 \
-	"type=vhost-user-blk,id=%s,node-name=%s,addr.type=unix,addr.path=%s,"  \
-	"writable=on"
-
-static const char *const two_disks[] = {
-	"--object",
-	"iothread,id=t0",
-	"--object",
-	"qom-type=iothread,id=t1",
-	"--blockdev",
-	"driver=file,node-name=file0,filename=a.img",
-	"--blockdev",
-	"driver=raw,node-name=disk0,file=file0",
-	"--blockdev",
-	"{\"driver\": \"null-co\", \"node-name\": \"disk1\", \"size\": 8388608}",
-	"--export",
-	"type=vhost-user-blk,id=e0,node-name=disk0,addr.type=unix,"
-	"addr.path=e0.sock,writable=on,num-queues=4,iothread=t0",
-	"--export",
-	"vhost-user-blk,id=e1,node-name=disk1,addr.type=unix,"
-	"addr.path=e1.sock,writable=on,num-queues=2",
-	NULL,
-};
-
-/* A guest that works all the time, and checks what it reads. */
-struct load {
-	struct client client;
-	pthread_t threads[CLIENT_MAX_QUEUES];
-	unsigned int nr_threads;
-	bool keeps_data; /* the disk does */
-	atomic_bool ends;
-	atomic_ulong nr_rounds;
-	_Atomic(const char *) fault; /* NULL: none was found */
-};
-
-struct lane {
-	struct load *load;
-	unsigned int queue;
-};
-
-static struct lane lanes[2 * CLIENT_MAX_QUEUES];
-
-/* As many requests as there is room for, all at once. */
-static const char *do_round(const struct lane *lane, uint32_t type,
-			    uint64_t seed)
-{
-	struct fe_blk *blk = &lane->load->client.blks[lane->queue];
-	struct fe_blk_request *requests[DEPTH];
-	const char *fault = NULL;
-
-	for (unsigned int i = 0; i < DEPTH; i++) {
-		requests[i] = fe_blk_get(blk);
-		requests[i]->type = type;
-		requests[i]->sector = lane->queue * LANE_SECTORS + i * 8;
-		requests[i]->data_bytes = BLOCK_BYTES;
-		if (type == VIRTIO_BLK_T_OUT)
-			client_fill(requests[i]->data, BLOCK_BYTES, seed + i);
-		if (fe_blk_add(requests[i]) < 0)
-			return "there is no room in the ring";
-	}
-	fe_vring_submit(blk->vring);
-	for (unsigned int i = 0; i < DEPTH; i++) {
-		if (fe_blk_wait(requests[i], blk->timeout_msec) < 0 ||
-		    fe_blk_result(requests[i]) < 0)
-			return "a request has failed, or never ends";
-		if (type == VIRTIO_BLK_T_IN && lane->load->keeps_data &&
-		    !client_filled(requests[i]->data, BLOCK_BYTES, seed + i))
-			fault = "what was written is not what is read";
-		fe_blk_put(requests[i]);
-	}
-	return fault;
-}
-
-static void *keep_busy(void *opaque)
-{
-	const struct lane *lane = opaque;
-	struct load *load = lane->load;
-	const char *fault = NULL;
-
-	for (uint64_t seed = 1; !fault && !atomic_load(&load->ends);
-	     seed += DEPTH) {
-		fault = do_round(lane, VIRTIO_BLK_T_OUT, seed);
-		if (!fault)
-			fault = do_round(lane, VIRTIO_BLK_T_IN, seed);
-		atomic_fetch_add(&load->nr_rounds, 1);
-	}
-	if (fault)
-		atomic_store(&load->fault, fault);
-	return NULL;
-}
-
-static void load_begin(struct load *load, struct lane *of,
-		       const struct server *server, unsigned int nr_queues,
-		       bool keeps_data)
-{
-	const struct client_options options = { .nr_queues = nr_queues };
-
-	memset(load, 0, sizeof(*load));
-	load->keeps_data = keeps_data;
-	assert_int_equal(client_open(&load->client, server, &options), 0);
-	load->nr_threads = nr_queues;
-	for (unsigned int i = 0; i < nr_queues; i++) {
-		of[i] = (struct lane){ load, i };
-		pthread_create(&load->threads[i], NULL, keep_busy, &of[i]);
-	}
-}
-
-static void load_end(struct load *load)
-{
-	const char *fault;
-
-	atomic_store(&load->ends, true);
-	for (unsigned int i = 0; i < load->nr_threads; i++)
-		pthread_join(load->threads[i], NULL);
-	client_close(&load->client);
-	fault = atomic_load(&load->fault);
-	if (fault)
-		fail_msg("%s", fault);
-}
-
-/* Until each lane has done something since. */
-static void load_goes_on(struct load *load)
-{
-	unsigned long begun = atomic_load(&load->nr_rounds);
-
-	while (atomic_load(&load->nr_rounds) < begun + 2 * load->nr_threads &&
-	       !atomic_load(&load->fault))
-		usleep(1000);
-}
+#include "tests/e2e/load.h"
 
 /* So many more than it has now. */
 static void limit_fds(struct daemon *daemon, unsigned int nr_more)
@@ -176,7 +43,7 @@ static void a_command_line_of_qemu_storage_daemon_is_understood(void **state)
 	struct daemon daemon;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
+	daemon_start(&daemon, daemon_two_disks);
 	assert_int_equal(client_fresh_io(daemon_at(&daemon, "e0.sock")), 0);
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e1.sock"), NULL), 0);
@@ -191,8 +58,8 @@ static void disks_are_added_and_removed_beside_one_that_works(void **state)
 	struct load load;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
-	load_begin(&load, lanes, daemon_at(&daemon, "e0.sock"), 2, true);
+	daemon_start(&daemon, daemon_two_disks);
+	load_begin(&load, daemon_at(&daemon, "e0.sock"), 2, true);
 	for (unsigned int i = 0; i < 20; i++) {
 		qmp_do(&daemon.qmp, "blockdev-add",
 		       "{'driver': 'raw', 'node-name': 'disk2', 'file': "
@@ -218,68 +85,110 @@ static void disks_are_added_and_removed_beside_one_that_works(void **state)
 	daemon_stop(&daemon);
 }
 
-/* Behaviours 16 and 17 */
-static void a_thousand_moves_under_load_lose_nothing(void **state)
+static atomic_bool storm_ends;
+
+static void *connect_again_and_again(void *opaque)
+{
+	const struct server *at = opaque;
+	struct client client;
+
+	while (!atomic_load(&storm_ends)) {
+		client_connect(&client, at, NULL);
+		client_close(&client);
+	}
+	return NULL;
+}
+
+/* F-20 */
+static void a_disk_is_made_again_while_front_ends_connect_to_it(void **state)
 {
 	struct daemon daemon;
-	struct load file;
-	struct load null;
+	struct server at;
+	struct load load;
+	pthread_t storm;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
-	load_begin(&file, lanes, daemon_at(&daemon, "e0.sock"), 4, true);
-	load_begin(&null, lanes + CLIENT_MAX_QUEUES,
-		   daemon_at(&daemon, "e1.sock"), 2, false);
-	for (unsigned int i = 0; i < NR_MOVES / 2; i++) {
-		qmp_do(&daemon.qmp, "x-export-move",
-		       "{'id': 'e0', 'queue': %u, 'iothread': 't%u'}", i % 4,
-		       i / 4 % 2);
-		qmp_do(&daemon.qmp, "x-export-move",
-		       "{'id': 'e%u', 'iothread': ['t%u', 't%u']}", i % 2,
-		       i / 2 % 2, (i / 2 + 1) % 2);
+	daemon_start(&daemon, daemon_two_disks);
+	at = *daemon_at(&daemon, "e1.sock");
+	load_begin(&load, daemon_at(&daemon, "e0.sock"), 2, true);
+	atomic_store(&storm_ends, false);
+	pthread_create(&storm, NULL, connect_again_and_again, &at);
+	for (unsigned int i = 0; i < 200; i++) {
+		qmp_do(&daemon.qmp, "block-export-del",
+		       "{'id': 'e1', 'mode': 'hard'}");
+		qmp_event(&daemon.qmp, "BLOCK_EXPORT_DELETED");
+		qmp_do(&daemon.qmp, "block-export-add",
+		       "{'type': 'vhost-user-blk', 'id': 'e1', 'node-name': "
+		       "'disk1', 'writable': true, 'addr': {'type': 'unix', "
+		       "'path': 'e1.sock'}}");
 		if (i % 50 == 0)
-			load_goes_on(&file);
+			load_goes_on(&load);
 	}
-	load_goes_on(&file);
-	load_goes_on(&null);
-	load_end(&file);
-	load_end(&null);
+	atomic_store(&storm_ends, true);
+	pthread_join(storm, NULL);
+	load_end(&load);
 	daemon_stop(&daemon);
 }
 
-/* The first rows of what QEMU's daemon does: the message is not lost. */
-static void moves_beside_half_a_message_lose_nothing(void **state)
+/* What of a node is told again: sizes and cache modes. */
+static json_t *node_of(struct daemon *daemon, const char *name)
+{
+	static json_t *list;
+	json_t *node;
+	size_t i;
+
+	json_decref(list);
+	list = qmp_ask(&daemon->qmp, "query-named-block-nodes", "{}");
+	json_array_foreach(list, i, node)
+	{
+		if (!strcmp(json_string_value(
+				    json_object_get(node, "node-name")),
+			    name))
+			return node;
+	}
+	fail_msg("there is no node %s", name);
+	return NULL;
+}
+
+static void an_image_inside_gets_what_is_said_outside(void **state)
 {
 	struct daemon daemon;
-	struct client client = { 0 };
-	const uint32_t message[] = { FE_GET_FEATURES, FE_FLAG_VERSION, 0 };
-	uint32_t answer[3];
+	json_t *node;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
-	assert_int_equal(
-		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
-	for (unsigned int i = 0; i < 100; i++) {
-		size_t half = 1 + i % (sizeof(message) - 1);
+	daemon_start(&daemon, NULL);
+	qmp_do(&daemon.qmp, "blockdev-add",
+	       "{'driver': 'raw', 'node-name': 'n', 'cache': {'direct': true}, "
+	       "'read-only': true, 'file': {'driver': 'file', 'filename': "
+	       "'a.img'}}");
+	node = node_of(&daemon, "n");
+	assert_true(json_is_true(
+		json_object_get(json_object_get(node, "cache"), "direct")));
+	assert_true(json_is_true(json_object_get(node, "ro")));
+	qmp_fails(&daemon.qmp, "to be given to the node", "blockdev-add",
+		  "{'driver': 'raw', 'node-name': 'm', 'file': 'n', 'discard': "
+		  "'ignore'}");
+	daemon_stop(&daemon);
+}
 
-		assert_int_equal(send(client.session.sock, message, half, 0),
-				 half);
-		qmp_do(&daemon.qmp, "x-export-move",
-		       "{'id': 'e0', 'iothread': 't%u'}", i % 2);
-		assert_int_equal(send(client.session.sock,
-				      (const char *)message + half,
-				      sizeof(message) - half, 0),
-				 sizeof(message) - half);
-		assert_int_equal(recv(client.session.sock, answer,
-				      sizeof(answer), MSG_WAITALL),
-				 sizeof(answer));
-		assert_int_equal(answer[0], FE_GET_FEATURES);
-		assert_int_equal(answer[2], 8);
-		assert_int_equal(
-			recv(client.session.sock, answer, 8, MSG_WAITALL), 8);
-		assert_int_equal(client_check_io(&client, 0, (uint8_t)i), 0);
+static void sigusr1_has_it_look_at_the_sizes(void **state)
+{
+	struct daemon daemon;
+	char path[128];
+	json_int_t bytes = 0;
+
+	(void)state;
+	daemon_start(&daemon, daemon_two_disks);
+	snprintf(path, sizeof(path), "%s/a.img", daemon.server.dir);
+	assert_int_equal(truncate(path, 2 * DAEMON_IMAGE_BYTES), 0);
+	kill(daemon.server.pid, SIGUSR1);
+	for (unsigned int i = 0; bytes != 2 * DAEMON_IMAGE_BYTES; i++) {
+		assert_true(i < 10000);
+		usleep(1000);
+		bytes = json_integer_value(json_object_get(
+			json_object_get(node_of(&daemon, "disk0"), "image"),
+			"virtual-size"));
 	}
-	client_close(&client);
 	daemon_stop(&daemon);
 }
 
@@ -289,8 +198,8 @@ static void a_disk_in_use_is_only_removed_by_force(void **state)
 	struct load load;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
-	load_begin(&load, lanes, daemon_at(&daemon, "e0.sock"), 2, true);
+	daemon_start(&daemon, daemon_two_disks);
+	load_begin(&load, daemon_at(&daemon, "e0.sock"), 2, true);
 	qmp_fails(&daemon.qmp, "still in use", "block-export-del",
 		  "{'id': 'e0'}");
 	qmp_fails(&daemon.qmp, "in use", "blockdev-del",
@@ -315,7 +224,7 @@ static void what_does_not_fit_is_refused_and_changes_nothing(void **state)
 	int nr_fds;
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
+	daemon_start(&daemon, daemon_two_disks);
 	nr_fds = server_nr_fds(&daemon.server);
 	qmp_fails(&daemon.qmp, "Duplicate nodes", "blockdev-add",
 		  "{'driver': 'null-co', 'node-name': 'disk0'}");
@@ -365,7 +274,7 @@ static void connect_clients(struct daemon *daemon, int *fds, size_t nr)
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.100s",
 		 daemon->server.socket);
 	for (size_t i = 0; i < nr; i++) {
-		fds[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(connect(fds[i], (struct sockaddr *)&address,
 					 sizeof(address)),
 				 0);
@@ -381,7 +290,7 @@ static void clients_that_find_no_room_wait(void **state)
 	int fds[12];
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
+	daemon_start(&daemon, daemon_two_disks);
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
 	assert_int_equal(client_check_io(&client, 0, 6), 0);
@@ -403,13 +312,49 @@ static void clients_that_find_no_room_wait(void **state)
 	daemon_stop(&daemon);
 }
 
+/* Its status tells whether it serves. */
+static void in_the_background_it_leaves_a_pidfile(void **state)
+{
+	(void)state;
+	expect(run("cd $(mktemp -d) && %s daemon --daemonize --pidfile pid "
+		   "--blockdev null-co,node-name=n --export vhost-user-blk,"
+		   "id=e,node-name=n,addr.type=unix,addr.path=e.sock && "
+		   "test -S e.sock && kill $(cat pid) && "
+		   "for i in $(seq 1000); do [ -e e.sock ] || [ -e pid ] || "
+		   "exit 0; sleep 0.01; done; exit 9",
+		   program()),
+	       0);
+	expect(run("cd $(mktemp -d) && %s daemon --daemonize --pidfile pid "
+		   "--blockdev file,node-name=n,filename=none 2>&1; s=$?; "
+		   "test ! -e pid && exit $s",
+		   program()),
+	       1);
+	has("--blockdev file,node-name=n,filename=none: none does not exist");
+	expect(run("%s daemon --nbd-server addr.type=unix 2>&1", program()), 2);
+	has("nbdkit serve NBD");
+}
+
+/* No signal ends it, and each start that fails says why. */
+static void a_start_without_descriptors_fails_with_a_sentence(void **state)
+{
+	(void)state;
+	for (unsigned int nr = 4; nr < 16; nr++) {
+		expect(run("exec 2>&1; ulimit -n %u; exec %s daemon --blockdev "
+			   "null-co,node-name=n --export vhost-user-blk,id=e,"
+			   "node-name=n,addr.type=unix,addr.path=/dev/null/x",
+			   nr, program()),
+		       1);
+		has("ringhost: error: ");
+	}
+}
+
 static void sigterm_ends_it_with_guests_connected(void **state)
 {
 	struct daemon daemon;
 	struct client client = { 0 };
 
 	(void)state;
-	daemon_start(&daemon, two_disks);
+	daemon_start(&daemon, daemon_two_disks);
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
@@ -427,8 +372,13 @@ int main(void)
 			a_command_line_of_qemu_storage_daemon_is_understood),
 		cmocka_unit_test(
 			disks_are_added_and_removed_beside_one_that_works),
-		cmocka_unit_test(a_thousand_moves_under_load_lose_nothing),
-		cmocka_unit_test(moves_beside_half_a_message_lose_nothing),
+		cmocka_unit_test(
+			a_disk_is_made_again_while_front_ends_connect_to_it),
+		cmocka_unit_test(an_image_inside_gets_what_is_said_outside),
+		cmocka_unit_test(sigusr1_has_it_look_at_the_sizes),
+		cmocka_unit_test(in_the_background_it_leaves_a_pidfile),
+		cmocka_unit_test(
+			a_start_without_descriptors_fails_with_a_sentence),
 		cmocka_unit_test(a_disk_in_use_is_only_removed_by_force),
 		cmocka_unit_test(
 			what_does_not_fit_is_refused_and_changes_nothing),

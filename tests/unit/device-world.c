@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 #include "common/base.h"
 #include "common/fd.h"
@@ -360,4 +361,30 @@ void world_give_back(struct world *world)
 		world->stopping[i] = NULL;
 	}
 	world_run(world);
+}
+
+void world_let_timer_expire(struct world *world)
+{
+	const struct itimerspec now = { .it_value.tv_nsec = 1 };
+	struct pollfd pollfd = { world->device->timer_fd, POLLIN, 0 };
+
+	assert_true(world->device->timer_armed);
+	assert_int_equal(timerfd_settime(pollfd.fd, 0, &now, NULL), 0);
+	assert_int_equal(poll(&pollfd, 1, 1000), 1);
+}
+
+int world_save_nothing(void *opaque, void **data, size_t *bytes)
+{
+	(void)opaque;
+	*data = NULL;
+	*bytes = 0;
+	return 0;
+}
+
+int world_load_anything(void *opaque, const void *data, size_t bytes)
+{
+	(void)opaque;
+	(void)data;
+	(void)bytes;
+	return 0;
 }

@@ -82,4 +82,11 @@ void world_start_queue(struct world *world, uint32_t index);
 void world_create_running(struct world *world);
 void world_give_back(struct world *world);
 
+/* The device has armed its timer; its time is over now. */
+void world_let_timer_expire(struct world *world);
+
+/* Operations for a device that has a state, with nothing in it. */
+int world_save_nothing(void *opaque, void **data, size_t *bytes);
+int world_load_anything(void *opaque, const void *data, size_t bytes);
+
 #endif

@@ -16,16 +16,6 @@ static void send_bytes(struct world *world, const void *bytes, size_t nr)
 	assert_int_equal(send(world->front_end, bytes, nr, 0), nr);
 }
 
-static void let_the_timer_expire(struct world *world)
-{
-	const struct itimerspec now = { .it_value.tv_nsec = 1 };
-	struct pollfd pollfd = { world->device->timer_fd, POLLIN, 0 };
-
-	assert_true(world->device->timer_armed);
-	assert_int_equal(timerfd_settime(pollfd.fd, 0, &now, NULL), 0);
-	assert_int_equal(poll(&pollfd, 1, 1000), 1);
-}
-
 /* A session in each of the states that a message may come in */
 static void be_fresh(struct world *world)
 {
@@ -59,7 +49,7 @@ static void stop_after(struct world *world, size_t nr_bytes)
 	send_bytes(world, &message, nr_bytes);
 	world_run(world);
 	assert_int_equal(world->nr_disconnected, 0);
-	let_the_timer_expire(world);
+	world_let_timer_expire(world);
 	world_run(world);
 	assert_int_equal(world->nr_disconnected, 1);
 	assert_int_equal(world->last_error, -ETIMEDOUT);
@@ -110,7 +100,7 @@ static void who_sends_slowly_has_no_more_time(void **state)
 			assert_in_range(nsec_left(&world), 1, left - 1);
 			left = nsec_left(&world);
 		}
-		let_the_timer_expire(&world);
+		world_let_timer_expire(&world);
 		world_run(&world);
 		assert_int_equal(world.last_error, -ETIMEDOUT);
 		world_destroy(&world);
@@ -132,7 +122,7 @@ static void the_next_message_has_all_its_time(void **state)
 	world_run(&world);
 	send_bytes(&world, (const uint8_t *)&header + 5, sizeof(header) - 5);
 	send_bytes(&world, &header, 5);
-	let_the_timer_expire(&world);
+	world_let_timer_expire(&world);
 	world_run(&world);
 	assert_int_equal(world_take_reply(&world, VHOST_USER_GET_FEATURES,
 					  &features, sizeof(features)),

@@ -68,16 +68,6 @@ static int connect_to(const struct sockaddr_un *address, socklen_t bytes)
 	return fd;
 }
 
-static void let_the_timer_expire(struct world *world)
-{
-	const struct itimerspec now = { .it_value.tv_nsec = 1 };
-	struct pollfd pollfd = { world->device->timer_fd, POLLIN, 0 };
-
-	assert_true(world->device->timer_armed);
-	assert_int_equal(timerfd_settime(pollfd.fd, 0, &now, NULL), 0);
-	assert_int_equal(poll(&pollfd, 1, 1000), 1);
-}
-
 static void a_device_is_not_made_then(void **state)
 {
 	const struct rh_device_config config = { .ops = &world_ops,
@@ -137,7 +127,7 @@ static void a_session_that_cannot_be_heard_ends_alone(void **state)
 	assert_int_equal(recv(first, &byte, 1, 0), 0);
 	close(first);
 	if (world.device->timer_armed) {
-		let_the_timer_expire(&world);
+		world_let_timer_expire(&world);
 		world_run(&world);
 	}
 	world.front_end = connect_to(&address, bytes);
@@ -168,11 +158,11 @@ static void the_next_front_end_is_accepted_once_there_is_room(void **state)
 	assert_int_equal(world.nr_disconnected, 1);
 	assert_int_not_equal(nr_refused, 0);
 	world.front_end = connect_to(&address, bytes);
-	let_the_timer_expire(&world);
+	world_let_timer_expire(&world);
 	world_run(&world);
 	assert_int_equal(world.device->state, RH_DEVICE_IDLE);
 	refuse(false);
-	let_the_timer_expire(&world);
+	world_let_timer_expire(&world);
 	world_run(&world);
 	assert_int_not_equal(world_get_u64(&world, VHOST_USER_GET_FEATURES), 0);
 	rh_device_stop(world.device);
@@ -204,22 +194,6 @@ static void a_session_ends_too_that_cannot_be_answered(void **state)
 	world_destroy(&world);
 }
 
-static int save_nothing(void *opaque, void **data, size_t *bytes)
-{
-	(void)opaque;
-	*data = NULL;
-	*bytes = 0;
-	return 0;
-}
-
-static int load_anything(void *opaque, const void *data, size_t bytes)
-{
-	(void)opaque;
-	(void)data;
-	(void)bytes;
-	return 0;
-}
-
 static void a_transfer_of_state_fails_that_cannot_be_waited_for(void **state)
 {
 	const struct vhost_user_transfer load = { .direction = 1 };
@@ -229,8 +203,8 @@ static void a_transfer_of_state_fails_that_cannot_be_waited_for(void **state)
 	int fds[2];
 
 	(void)state;
-	ops.state_save = save_nothing;
-	ops.state_load = load_anything;
+	ops.state_save = world_save_nothing;
+	ops.state_load = world_load_anything;
 	world_create_with(&world, &ops);
 	world_attach(&world);
 	world_negotiate(&world);

@@ -39,7 +39,7 @@ static void run(void *opaque, const char *name, struct qmp_call *call)
 	else if (!strcmp(name, "later"))
 		ours->pending = call;
 	else
-		qmp_refuse_as(call, "CommandNotFound", "no %s", name);
+		qmp_refuse_as(call, "CommandNotFound", "no %.8s", name);
 }
 
 static int set_up(void **state)
@@ -102,6 +102,7 @@ static void negotiate(void)
 	assert_string_equal(heard(), "{\"return\": {}}\r\n");
 }
 
+/* F-26 */
 static void it_greets_and_wants_to_negotiate(void **state)
 {
 	(void)state;
@@ -137,6 +138,18 @@ static void an_answer_bears_the_id_of_its_command(void **state)
 				     "\"no nothing\"}}\r\n");
 }
 
+static void a_refusal_that_cuts_a_character_is_told(void **state)
+{
+	(void)state;
+	negotiate();
+	say("{\"execute\": \"nothing\xc3\xa9\", \"id\": 5}");
+	assert_string_equal(heard(), "{\"error\": {\"class\": "
+				     "\"CommandNotFound\", \"desc\": "
+				     "\"no nothing?\"}, \"id\": 5}\r\n");
+	say("{\"execute\": \"echo\", \"arguments\": {}}");
+	assert_string_equal(heard(), "{\"return\": {}}\r\n");
+}
+
 static void commands_come_in_pieces_and_many_at_once(void **state)
 {
 	(void)state;
@@ -149,6 +162,7 @@ static void commands_come_in_pieces_and_many_at_once(void **state)
 			    "{\"return\": {}}\r\n{\"return\": {\"b\": 2}}\r\n");
 }
 
+/* F-26 */
 static void what_is_no_command_is_refused_and_the_next_is_run(void **state)
 {
 	static const char *const bad[] = {
@@ -252,6 +266,7 @@ static void who_does_not_read_is_read_from_no_more(void **state)
 	assert_true(nr_heard >= nr_sent - 1);
 }
 
+/* F-26 */
 static void a_command_without_an_end_ends_the_session(void **state)
 {
 	char byte[4096];
@@ -282,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		A_TEST(it_greets_and_wants_to_negotiate),
 		A_TEST(an_answer_bears_the_id_of_its_command),
+		A_TEST(a_refusal_that_cuts_a_character_is_told),
 		A_TEST(commands_come_in_pieces_and_many_at_once),
 		A_TEST(what_is_no_command_is_refused_and_the_next_is_run),
 		A_TEST(an_answer_may_come_later_and_the_next_command_waits),

@@ -98,16 +98,6 @@ static void what_is_owed_is_finished_before_the_stop(void **state)
 }
 
 /* Not const: cmocka takes a void pointer. */
-static enum engine_kind kinds[] = { ENGINE_URING, ENGINE_THREADS };
-
-#define ON_BOTH_ENGINES(test)                                                  \
-	{ #test " on io_uring", test, bench_set_up, bench_tear_down,           \
-	  &kinds[0] },                                                         \
-	{                                                                      \
-#test " on threads", test, bench_set_up, bench_tear_down,      \
-			&kinds[1]                                              \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -16,8 +16,6 @@
 #define MOST_BETWEEN  256   /* until the second one is served: some turns */
 #define NR_IF_STARVED 10000 /* so that there is an end in any case */
 
-static enum engine_kind kinds[] = { ENGINE_URING, ENGINE_THREADS };
-
 static struct bench *running;
 static unsigned int nr_of_first;   /* submitted; the worker's, as all here */
 static unsigned int nr_at_request; /* when the second queue asked */
@@ -72,14 +70,8 @@ static void a_queue_that_is_never_empty_lets_another_one_through(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "a_queue_that_is_never_empty_lets_another_one_through on "
-		  "io_uring",
-		  a_queue_that_is_never_empty_lets_another_one_through,
-		  bench_set_up, bench_tear_down, &kinds[0] },
-		{ "a_queue_that_is_never_empty_lets_another_one_through on "
-		  "threads",
-		  a_queue_that_is_never_empty_lets_another_one_through,
-		  bench_set_up, bench_tear_down, &kinds[1] },
+		ON_BOTH_ENGINES(
+			a_queue_that_is_never_empty_lets_another_one_through),
 	};
 
 	return cmocka_run_group_tests_name("worker-fair", tests, NULL, NULL);

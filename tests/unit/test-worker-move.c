@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* worker - a queue goes on in another worker, and nobody notices */
-#include <pthread.h>
-
 #include "common/fd.h"
 #include "tests/unit/worker-bench.h"
 
 #define NR_MOVES 300
-
-static enum engine_kind kinds[] = { ENGINE_URING, ENGINE_THREADS };
-
-#define ON_BOTH_ENGINES(test)                                                  \
-	{ #test " on io_uring", test, bench_set_up, bench_tear_down,           \
-	  &kinds[0] },                                                         \
-	{                                                                      \
-#test " on threads", test, bench_set_up, bench_tear_down,      \
-			&kinds[1]                                              \
-	}
 
 /* Two workers, of which the queue is at one. */
 struct pair {
@@ -73,32 +61,19 @@ static void finish_move(struct pair *pair)
 			 0);
 }
 
-static atomic_bool load_ends;
-
-static void *keep_busy(void *opaque)
-{
-	struct guest *guest = opaque;
-
-	while (!atomic_load(&load_ends))
-		guest_keep_busy(guest, 100, BENCH_NR_SLOTS);
-	return NULL;
-}
-
 /* The guest hangs if an answer or a signal is lost. */
 static void move_under_load(void **state)
 {
 	struct pair *pair = pair_create(state);
-	pthread_t thread;
+	struct flood flood;
 
 	guest_start(pair->guest);
-	atomic_store(&load_ends, false);
-	pthread_create(&thread, NULL, keep_busy, pair->guest);
+	flood_begin(&flood, pair->guest);
 	for (unsigned int i = 0; i < NR_MOVES; i++) {
 		ask_for_move(pair);
 		finish_move(pair);
 	}
-	atomic_store(&load_ends, true);
-	pthread_join(thread, NULL);
+	flood_end(&flood);
 	guest_stop(pair->guest);
 	pair_destroy(pair);
 }

@@ -16,18 +16,6 @@
 #include "common/log.h"
 #include "tests/unit/worker-bench.h"
 
-static enum engine_kind kinds[] = { ENGINE_URING, ENGINE_THREADS };
-
-#define ON_BOTH_ENGINES(test)                                                  \
-	{ #test " on io_uring", test, bench_set_up, bench_tear_down,           \
-	  &kinds[0] },                                                         \
-	{                                                                      \
-#test " on threads", test, bench_set_up, bench_tear_down,      \
-			&kinds[1]                                              \
-	}
-
-static atomic_bool flood_ends;
-
 /* The last line of the log; written before what the test then waits for. */
 static char last_line[512];
 
@@ -396,30 +384,19 @@ static void a_broken_queue_is_polled_no_more(void **state)
 	rh_log_set(NULL, NULL, RH_LOG_WARNING);
 }
 
-static void *flood(void *opaque)
-{
-	struct guest *guest = opaque;
-
-	while (!atomic_load(&flood_ends))
-		guest_keep_busy(guest, 1000, BENCH_NR_SLOTS);
-	return NULL;
-}
-
 /* G-19 */
 static void a_flooding_queue_does_not_starve_another(void **state)
 {
 	struct bench *bench = bench_of(state);
 	struct guest *guests = bench->guests;
-	pthread_t thread;
+	struct flood flood;
 
 	bench->driver.at_once = true;
 	guest_start(&guests[0]);
 	guest_start(&guests[1]);
-	atomic_store(&flood_ends, false);
-	pthread_create(&thread, NULL, flood, &guests[0]);
+	flood_begin(&flood, &guests[0]);
 	guest_keep_busy(&guests[1], 3000, 1);
-	atomic_store(&flood_ends, true);
-	pthread_join(thread, NULL);
+	flood_end(&flood);
 	guest_stop(&guests[0]);
 	guest_stop(&guests[1]);
 }

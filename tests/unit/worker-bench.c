@@ -17,6 +17,8 @@
 
 unsigned int bench_poll_usec;
 
+enum engine_kind bench_kinds[2] = { ENGINE_URING, ENGINE_THREADS };
+
 static struct bench_driver *ours_of(struct driver *driver)
 {
 	return container_of(driver, struct bench_driver, driver);
@@ -295,4 +297,26 @@ void guest_keep_busy(struct guest *guest, unsigned int nr, unsigned int depth)
 		guest_read(guest, guest_wait(guest));
 	for (unsigned int i = 0; i < depth; i++)
 		guest_wait(guest);
+}
+
+static void *run_flood(void *opaque)
+{
+	struct flood *flood = opaque;
+
+	while (!atomic_load(&flood->ends))
+		guest_keep_busy(flood->guest, 200, BENCH_NR_SLOTS);
+	return NULL;
+}
+
+void flood_begin(struct flood *flood, struct guest *guest)
+{
+	flood->guest = guest;
+	atomic_init(&flood->ends, false);
+	pthread_create(&flood->thread, NULL, run_flood, flood);
+}
+
+void flood_end(struct flood *flood)
+{
+	atomic_store(&flood->ends, true);
+	pthread_join(flood->thread, NULL);
 }

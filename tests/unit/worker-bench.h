@@ -9,7 +9,9 @@
 #ifndef TESTS_UNIT_WORKER_BENCH_H
 #define TESTS_UNIT_WORKER_BENCH_H
 
+#include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "server/worker.h"
 #include "tests/unit/ring-memory.h"
@@ -61,6 +63,17 @@ extern unsigned int bench_poll_usec;
 int bench_set_up(void **state);
 int bench_tear_down(void **state);
 
+extern enum engine_kind bench_kinds[2];
+
+/* Two lines of a table of tests. */
+#define ON_BOTH_ENGINES(test)                                                  \
+	{ #test " on io_uring", test, bench_set_up, bench_tear_down,           \
+	  &bench_kinds[0] },                                                   \
+	{                                                                      \
+#test " on threads", test, bench_set_up, bench_tear_down,      \
+			&bench_kinds[1]                                        \
+	}
+
 /* Where the engine is not allowed the test counts as skipped. */
 struct bench *bench_of(void **state);
 
@@ -93,5 +106,15 @@ unsigned int guest_wait(struct guest *guest);
 
 /* nr reads, depth of them at any time. */
 void guest_keep_busy(struct guest *guest, unsigned int nr, unsigned int depth);
+
+/* Always as many as fit, in a thread of its own, until it is to end. */
+struct flood {
+	struct guest *guest;
+	pthread_t thread;
+	atomic_bool ends;
+};
+
+void flood_begin(struct flood *flood, struct guest *guest);
+void flood_end(struct flood *flood);
 
 #endif
