@@ -28,17 +28,6 @@ void histogram_merge(struct histogram *to, const struct histogram *from)
 		to->buckets[i] += from->buckets[i];
 }
 
-static uint64_t middle(unsigned int i)
-{
-	unsigned int shift = i / HISTOGRAM_SUB;
-
-	if (shift <= 1)
-		return i; /* one value a bucket */
-	shift--;
-	return ((uint64_t)(i - shift * HISTOGRAM_SUB) << shift) +
-	       (UINT64_C(1) << shift) / 2;
-}
-
 uint64_t histogram_quantile(const struct histogram *histogram, double share)
 {
 	uint64_t rank = (uint64_t)ceil(share * (double)histogram->nr);
@@ -53,7 +42,8 @@ uint64_t histogram_quantile(const struct histogram *histogram, double share)
 		if (nr >= rank)
 			break;
 	}
-	return MIN(MAX(middle(i), histogram->min), histogram->max);
+	return MIN(MAX(loglinear_middle(i, HISTOGRAM_SUB_BITS), histogram->min),
+		   histogram->max);
 }
 
 double histogram_mean(const struct histogram *histogram)

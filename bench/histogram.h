@@ -14,12 +14,13 @@
 
 #include <stdint.h>
 
+#include "common/loglinear.h"
+
 #define HISTOGRAM_SUB_BITS 6
-#define HISTOGRAM_SUB	   (1u << HISTOGRAM_SUB_BITS)
 #define HISTOGRAM_MAX_BITS 40
 #define HISTOGRAM_MAX	   ((UINT64_C(1) << HISTOGRAM_MAX_BITS) - 1)
 #define HISTOGRAM_NR_BUCKETS                                                   \
-	((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) * HISTOGRAM_SUB)
+	LOGLINEAR_NR_BUCKETS(HISTOGRAM_MAX_BITS, HISTOGRAM_SUB_BITS)
 
 /* All zero but min is empty: histogram_clear(). */
 struct histogram {
@@ -32,14 +33,9 @@ struct histogram {
 
 static inline unsigned int histogram_index(uint64_t value)
 {
-	unsigned int shift;
-
-	if (value < HISTOGRAM_SUB)
-		return (unsigned int)value;
 	if (value > HISTOGRAM_MAX)
 		value = HISTOGRAM_MAX;
-	shift = 63 - HISTOGRAM_SUB_BITS - (unsigned int)__builtin_clzll(value);
-	return shift * HISTOGRAM_SUB + (unsigned int)(value >> shift);
+	return loglinear_index(value, HISTOGRAM_SUB_BITS);
 }
 
 static inline void histogram_add(struct histogram *histogram, uint64_t value)

@@ -19,30 +19,22 @@
 
 #include "common/base.h"
 #include "common/lazy.h"
+#include "server/blk_tally.h"
 #include "server/virtio_blk_internal.h"
 
 struct blk_queue {
 	struct virtio_blk *blk;
 	struct rh_queue *queue;
-	struct driver_context *context;
-	void (*progress)(void *opaque);
-	void *opaque;
+	struct blk_queue_host host;
 	unsigned int size;
 	unsigned int nr_under_way;
 	struct list_node waiting; /* slots, for the driver, oldest first */
-	struct blk_queue_counters *counters;
+	struct blk_tally tally;
 	struct blk_slot *free;	  /* slots that were in use, last one first */
 	unsigned int nr_used;	  /* slots that ever were, from the first on */
 	struct blk_slot *slots;	  /* size of them, as of the next one */
 	struct blk_range *ranges; /* BLK_MAX_RANGES for each slot */
 };
-
-static void count(atomic_uint_fast64_t *counter, uint64_t number)
-{
-	uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, value + number, memory_order_relaxed);
-}
 
 /* The one place that turns an outcome into what the guest reads. */
 static uint8_t status_of(int result)
@@ -57,29 +49,22 @@ static uint8_t status_of(int result)
 	}
 }
 
-static void count_finished(const struct blk_slot *slot, uint8_t status)
+static enum blk_kind kind_of(uint32_t type)
 {
-	struct blk_queue_counters *counters = slot->queue->counters;
-	bool ok = status == VIRTIO_BLK_S_OK;
-
-	switch (slot->type) {
+	switch (type) {
 	case VIRTIO_BLK_T_IN:
-		count(&counters->reads, 1);
-		count(&counters->read_bytes, ok ? slot->request.bytes : 0);
-		break;
+		return BLK_KIND_READ;
 	case VIRTIO_BLK_T_OUT:
-		count(&counters->writes, 1);
-		count(&counters->written_bytes, ok ? slot->request.bytes : 0);
-		break;
+		return BLK_KIND_WRITE;
 	case VIRTIO_BLK_T_FLUSH:
-		count(&counters->flushes, 1);
-		break;
+		return BLK_KIND_FLUSH;
+	case VIRTIO_BLK_T_DISCARD:
+		return BLK_KIND_DISCARD;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return BLK_KIND_WRITE_ZEROES;
 	default:
-		count(&counters->others, 1);
-		break;
+		return BLK_KIND_OTHER;
 	}
-	if (!ok)
-		count(&counters->errors, 1);
 }
 
 /* The slot is free again; its chain is the caller's to give back. */
@@ -96,15 +81,54 @@ static struct rh_chain *release(struct blk_slot *slot)
 	return chain;
 }
 
+static inline void give_back(struct blk_slot *slot, uint8_t status,
+			     uint32_t written_bytes)
+{
+	*(volatile uint8_t *)slot->status = status;
+	rh_queue_push(slot->queue->queue, release(slot), written_bytes + 1);
+}
+
+/* The first of a batch, and all that is no read or write with success. */
+static out_of_line void finish_other(struct blk_slot *slot, int result)
+{
+	struct blk_tally *tally = &slot->queue->tally;
+	enum blk_kind kind = kind_of(slot->type);
+	uint64_t bytes = 0;
+
+	if (result)
+		blk_stats_add_failure(tally->stats, kind);
+	else if (slot->type <= VIRTIO_BLK_T_OUT)
+		bytes = slot->request.bytes;
+	for (unsigned int i = 0; !result && i < slot->nr_ranges; i++)
+		bytes += (uint64_t)slot->ranges[i].num_sectors * SECTOR_BYTES;
+	blk_tally_add(tally, kind, slot->start_nsec, bytes);
+	give_back(slot, status_of(result), result ? 0 : slot->written_bytes);
+}
+
 /* result: 0 or -errno */
 static void finish(struct blk_slot *slot, int result)
 {
-	uint8_t status = status_of(result);
-	uint32_t written_bytes = result ? 0 : slot->written_bytes;
+	_Static_assert((int)BLK_KIND_READ == VIRTIO_BLK_T_IN,
+		       "the same number");
+	_Static_assert((int)BLK_KIND_WRITE == VIRTIO_BLK_T_OUT, "likewise");
 
-	*(volatile uint8_t *)slot->status = status;
-	count_finished(slot, status);
-	rh_queue_push(slot->queue->queue, release(slot), written_bytes + 1);
+	if (likely(!result && slot->type <= VIRTIO_BLK_T_OUT &&
+		   blk_tally_join(&slot->queue->tally, slot->type,
+				  slot->start_nsec, slot->request.bytes)))
+		give_back(slot, VIRTIO_BLK_S_OK, slot->written_bytes);
+	else
+		finish_other(slot, result);
+}
+
+/* What the decoder has found an answer to; mostly refusals. */
+static out_of_line void answer(struct blk_slot *slot)
+{
+	int result = slot->request.result;
+
+	if (result)
+		blk_stats_add_invalid(slot->queue->tally.stats,
+				      kind_of(slot->type));
+	finish(slot, result);
 }
 
 /* The cache mode counts at the moment at which the driver gets the request. */
@@ -122,7 +146,7 @@ static void choose_durability(struct blk_slot *slot)
 /* Returns false if the driver is busy: nothing has changed then. */
 static bool submit(struct blk_slot *slot)
 {
-	struct driver_context *context = slot->queue->context;
+	struct driver_context *context = slot->queue->host.context;
 	struct blk_request *request = &slot->request;
 
 	for (;;) {
@@ -157,7 +181,7 @@ static void complete(struct blk_request *request, int result)
 		finish(slot, result);
 	else
 		submit_or_wait(slot);
-	queue->progress(queue->opaque);
+	queue->host.progress(queue->host.opaque);
 }
 
 /* It cannot be answered, not even with an error: this breaks the queue. */
@@ -198,12 +222,13 @@ static void start(struct blk_queue *queue, struct rh_chain *chain)
 	int outcome;
 
 	slot->chain = chain;
+	slot->start_nsec = turn_clock_now(queue->host.clock);
 	queue->nr_under_way++;
 	outcome = blk_decode_chain(slot);
 	if (!outcome)
 		submit_or_wait(slot);
 	else if (outcome == BLK_ANSWERED)
-		finish(slot, slot->request.result);
+		answer(slot);
 	else
 		reject(slot);
 }
@@ -259,6 +284,7 @@ bool blk_queue_take(struct blk_queue *queue, unsigned int *budget)
 
 bool blk_queue_flush(struct blk_queue *queue)
 {
+	blk_tally_flush(&queue->tally, queue->nr_under_way);
 	return rh_queue_flush(queue->queue);
 }
 
@@ -273,9 +299,7 @@ unsigned int blk_queue_under_way(const struct blk_queue *queue)
 }
 
 int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
-		     struct driver_context *context,
-		     void (*progress)(void *opaque), void *opaque,
-		     struct blk_queue **ret)
+		     const struct blk_queue_host *host, struct blk_queue **ret)
 {
 	struct blk_queue *queue = calloc(1, sizeof(*queue));
 
@@ -284,11 +308,10 @@ int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
 	assert(rh_queue_index(rh_queue) < blk->nr_queues);
 	queue->blk = blk;
 	queue->queue = rh_queue;
-	queue->context = context;
-	queue->progress = progress;
-	queue->opaque = opaque;
+	queue->host = *host;
 	queue->size = rh_queue_size(rh_queue);
-	queue->counters = &blk->counters[rh_queue_index(rh_queue)];
+	blk_tally_init(&queue->tally, &blk->stats[rh_queue_index(rh_queue)],
+		       host->clock);
 	list_init(&queue->waiting);
 	queue->slots = rh_lazy_table(queue->size, struct blk_slot);
 	queue->ranges = rh_lazy_table((size_t)queue->size * BLK_MAX_RANGES,
@@ -306,6 +329,7 @@ void blk_queue_destroy(struct blk_queue *queue)
 	if (!queue)
 		return;
 	assert(!queue->nr_under_way);
+	blk_tally_flush(&queue->tally, 0);
 	rh_lazy_free(queue->ranges, (size_t)queue->size * BLK_MAX_RANGES,
 		     sizeof(*queue->ranges));
 	rh_lazy_free(queue->slots, queue->size, sizeof(*queue->slots));

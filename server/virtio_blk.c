@@ -20,6 +20,7 @@
 #include <ringhost/device.h>
 
 #include "common/base.h"
+#include "common/lazy.h"
 #include "common/log.h"
 #include "server/virtio_blk_internal.h"
 
@@ -173,8 +174,6 @@ int virtio_blk_create(const struct virtio_blk_options *options,
 		      const struct driver *driver, struct virtio_blk **ret)
 {
 	const struct driver_info *info = &driver->info;
-	size_t counters_bytes =
-		options->nr_queues * sizeof(struct blk_queue_counters);
 	struct virtio_blk *blk;
 	int error;
 
@@ -194,13 +193,11 @@ int virtio_blk_create(const struct virtio_blk_options *options,
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, BLK_SERIAL_BYTES));
 	blk->name = strdup(options->name);
-	blk->counters = aligned_alloc(_Alignof(struct blk_queue_counters),
-				      counters_bytes);
-	if (!blk->name || !blk->counters) {
+	blk->stats = rh_lazy_table(blk->nr_queues, struct blk_stats);
+	if (!blk->name || !blk->stats) {
 		virtio_blk_destroy(blk);
 		return -ENOMEM;
 	}
-	memset(blk->counters, 0, counters_bytes);
 	fix_abilities(blk, info);
 	blk->features = offered_features(blk);
 	set_config(blk, options);
@@ -214,7 +211,7 @@ void virtio_blk_destroy(struct virtio_blk *blk)
 {
 	if (!blk)
 		return;
-	free(blk->counters);
+	rh_lazy_free(blk->stats, blk->nr_queues, sizeof(*blk->stats));
 	free(blk->name);
 	free(blk);
 }
@@ -294,25 +291,30 @@ void virtio_blk_resize(struct virtio_blk *blk)
 			      memory_order_relaxed);
 }
 
-static uint64_t counter_get(const atomic_uint_fast64_t *counter)
+const struct blk_stats *virtio_blk_stats(const struct virtio_blk *blk,
+					 unsigned int queue)
 {
-	return atomic_load_explicit(counter, memory_order_relaxed);
+	assert(queue < blk->nr_queues);
+	return &blk->stats[queue];
 }
 
 void virtio_blk_counters(const struct virtio_blk *blk, struct blk_counters *ret)
 {
-	struct blk_counters sum = { 0 };
+	struct blk_kind_sum sums[BLK_NR_KINDS] = { 0 };
+	struct blk_counters counters = { 0 };
 
-	for (unsigned int i = 0; i < blk->nr_queues; i++) {
-		const struct blk_queue_counters *counters = &blk->counters[i];
-
-		sum.reads += counter_get(&counters->reads);
-		sum.writes += counter_get(&counters->writes);
-		sum.flushes += counter_get(&counters->flushes);
-		sum.others += counter_get(&counters->others);
-		sum.errors += counter_get(&counters->errors);
-		sum.read_bytes += counter_get(&counters->read_bytes);
-		sum.written_bytes += counter_get(&counters->written_bytes);
+	for (unsigned int kind = 0; kind < BLK_NR_KINDS; kind++) {
+		for (unsigned int i = 0; i < blk->nr_queues; i++)
+			blk_stats_sum(&blk->stats[i], kind, &sums[kind]);
+		counters.errors += sums[kind].nr_failed;
 	}
-	*ret = sum;
+	counters.reads = sums[BLK_KIND_READ].nr;
+	counters.read_bytes = sums[BLK_KIND_READ].bytes;
+	counters.writes = sums[BLK_KIND_WRITE].nr;
+	counters.written_bytes = sums[BLK_KIND_WRITE].bytes;
+	counters.flushes = sums[BLK_KIND_FLUSH].nr;
+	counters.others = sums[BLK_KIND_DISCARD].nr +
+			  sums[BLK_KIND_WRITE_ZEROES].nr +
+			  sums[BLK_KIND_OTHER].nr;
+	*ret = counters;
 }

@@ -19,7 +19,9 @@
 
 #include <ringhost/queue.h>
 
+#include "server/blk_stats.h"
 #include "server/driver.h"
+#include "server/turn_clock.h"
 
 #define BLK_SERIAL_BYTES    20
 
@@ -66,15 +68,18 @@ void virtio_blk_reset(struct virtio_blk *blk);
 /* The driver's size has changed: put it into the configuration space. */
 void virtio_blk_resize(struct virtio_blk *blk);
 
-/*
- * A queue's request slots. context: of the worker that runs the queue.
- * progress: called when a completion came in for a queue, with its opaque,
- * so that the worker flushes it in this turn. Returns 0 or -ENOMEM.
- */
+/* What a queue needs of the worker that runs it. */
+struct blk_queue_host {
+	struct driver_context *context;
+	struct turn_clock *clock;
+	/* A completion came in: the worker is to flush it in this turn. */
+	void (*progress)(void *opaque);
+	void *opaque;
+};
+
+/* A queue's request slots. host: copied. Returns 0 or -ENOMEM. */
 int blk_queue_create(struct virtio_blk *blk, struct rh_queue *queue,
-		     struct driver_context *context,
-		     void (*progress)(void *opaque), void *opaque,
-		     struct blk_queue **ret);
+		     const struct blk_queue_host *host, struct blk_queue **ret);
 
 /*
  * While rh_queue_may_abandon(): end what the driver has not got yet, as if
@@ -114,7 +119,11 @@ bool blk_queue_flush(struct blk_queue *queue);
 /* Requests taken and not yet pushed. */
 unsigned int blk_queue_under_way(const struct blk_queue *queue);
 
-/* Counters for the log, since virtio_blk_create(); any thread. */
+/* What a queue below nr_queues has done since virtio_blk_create(). */
+const struct blk_stats *virtio_blk_stats(const struct virtio_blk *blk,
+					 unsigned int queue);
+
+/* All of it together, for the log; any thread. */
 struct blk_counters {
 	uint64_t reads;
 	uint64_t writes;

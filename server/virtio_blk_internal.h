@@ -14,6 +14,7 @@
 
 #include "common/base.h"
 #include "common/endian.h"
+#include "server/blk_stats.h"
 #include "server/virtio_blk.h"
 
 #define FEATURE_BIT(number) (UINT64_C(1) << (number))
@@ -123,17 +124,6 @@ _Static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "5.2.6");
 /* What one host call moves at most, MAX_RW_COUNT of Linux with 4 KiB pages */
 #define BLK_MAX_DATA_BYTES ((UINT64_C(2) << 30) - 4096)
 
-/* The counters of one queue, written by its owner alone. */
-struct blk_queue_counters {
-	_Alignas(64) atomic_uint_fast64_t reads;
-	atomic_uint_fast64_t writes;
-	atomic_uint_fast64_t flushes;
-	atomic_uint_fast64_t others;
-	atomic_uint_fast64_t errors;
-	atomic_uint_fast64_t read_bytes;
-	atomic_uint_fast64_t written_bytes;
-};
-
 struct virtio_blk {
 	/* Fixed at creation; any thread */
 	const struct driver *driver; /* not owned */
@@ -161,7 +151,7 @@ struct virtio_blk {
 	atomic_bool durable;	     /* no write may stay in a cache */
 
 	/* One for each queue, written by its owner, read by any thread */
-	struct blk_queue_counters *counters;
+	struct blk_stats *stats;
 };
 
 /* A segment of a discard or write-zeroes request, as first read. */
@@ -178,6 +168,7 @@ struct blk_slot {
 	struct virtio_blk *blk;
 	struct rh_chain *chain; /* the rh_queue's; NULL: the slot is free */
 	uint8_t *status;	/* in guest memory */
+	uint64_t start_nsec;	/* when it was taken */
 	uint32_t type;		/* VIRTIO_BLK_T_... or BLK_NO_TYPE */
 	uint32_t written_bytes; /* into data-in, if it succeeds */
 	struct list_node waiting;

@@ -48,6 +48,7 @@ struct worker {
 
 	/* The worker's thread's */
 	uint64_t turn;
+	struct turn_clock clock;
 	struct list_node active;  /* struct worker_queue, phase below DRAINED */
 	struct list_node drained; /* struct worker_queue, phase DRAINED */
 	struct list_node contexts;

@@ -88,15 +88,19 @@ static int watch_kicks(struct worker_queue *queue)
 
 static int try_start(struct worker_queue *queue)
 {
+	struct blk_queue_host host = {
+		.clock = &queue->worker->clock,
+		.progress = worker_note_progress,
+		.opaque = queue,
+	};
 	int result;
 
 	result = get_context(queue->worker, queue->driver, &queue->context);
 	if (result < 0)
 		return result;
-	result =
-		blk_queue_create(queue->blk, queue->queue,
-				 queue->context->attached, worker_note_progress,
-				 queue, &queue->blk_queue);
+	host.context = queue->context->attached;
+	result = blk_queue_create(queue->blk, queue->queue, &host,
+				  &queue->blk_queue);
 	if (result < 0)
 		return result;
 	return watch_kicks(queue);

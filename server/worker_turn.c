@@ -205,6 +205,7 @@ void worker_run_turn(struct worker *worker)
 	int result;
 
 	awake |= give_back_drained(worker);
+	turn_clock_forget(&worker->clock);
 	result = engine_turn(worker->engine, !awake);
 	if (result < 0)
 		give_up(worker, result);

@@ -431,6 +431,12 @@ void disk_end(struct fuzz_disk *disk)
 
 void disk_start(struct fuzz_disk *disk)
 {
+	const struct blk_queue_host host = {
+		.context = &disk->context,
+		.clock = &disk->clock,
+		.progress = no_progress,
+	};
+
 	disk->nr_ordered = 0;
 	disk->nr_used = 0;
 	disk->nr_expected = 0;
@@ -441,8 +447,8 @@ void disk_start(struct fuzz_disk *disk)
 		disk->chains[i].is_under_way = false;
 		disk->chains[i].is_done = false;
 	}
-	FUZZ_CHECK(!blk_queue_create(disk->blk, disk->queue, &disk->context,
-				     no_progress, NULL, &disk->blk_queue));
+	FUZZ_CHECK(!blk_queue_create(disk->blk, disk->queue, &host,
+				     &disk->blk_queue));
 }
 
 void disk_stop(struct fuzz_disk *disk)

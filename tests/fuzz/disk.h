@@ -64,6 +64,7 @@ struct fuzz_disk {
 	struct model_disk model;
 	struct driver driver;
 	struct driver_context context;
+	struct turn_clock clock;
 	uint8_t *storage;
 	struct virtio_blk *blk;
 	struct blk_queue *blk_queue;

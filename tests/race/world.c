@@ -193,12 +193,16 @@ static void note_progress(void *opaque)
 bool world_start(struct world *world)
 {
 	struct ring_memory *ring = &world->memory.ring;
+	const struct blk_queue_host host = {
+		.context = &world->context,
+		.clock = &world->clock,
+		.progress = note_progress,
+	};
 
 	if (rh_queue_start(&ring->queue, ring->map, world->features))
 		return false;
 	ring->queue.state = RH_QUEUE_RUNNING;
-	assert_int_equal(blk_queue_create(world->blk, &ring->queue,
-					  &world->context, note_progress, NULL,
+	assert_int_equal(blk_queue_create(world->blk, &ring->queue, &host,
 					  &world->queue),
 			 0);
 	return true;

@@ -37,6 +37,7 @@ struct world {
 	struct driver_ops ops;
 	struct driver driver;
 	struct driver_context context;
+	struct turn_clock clock;
 	struct virtio_blk *blk;
 	struct blk_queue *queue;   /* NULL: stopped */
 	uint8_t *storage;	   /* its sectors */

@@ -115,9 +115,15 @@ void disk_pause(struct blk_disk *disk)
 
 void disk_resume(struct blk_disk *disk)
 {
+	const struct blk_queue_host host = {
+		.context = &disk->context,
+		.clock = &disk->clock,
+		.progress = note_progress,
+		.opaque = disk,
+	};
+
 	ring_start(&disk->ring, 0);
-	assert_int_equal(blk_queue_create(disk->blk, &disk->ring.queue,
-					  &disk->context, note_progress, disk,
+	assert_int_equal(blk_queue_create(disk->blk, &disk->ring.queue, &host,
 					  &disk->queue),
 			 0);
 }

@@ -55,6 +55,7 @@ struct blk_disk {
 	struct driver_ops ops;
 	struct driver driver;
 	struct driver_context context;
+	struct turn_clock clock; /* the test may set it */
 	struct virtio_blk *blk;
 	struct blk_queue *queue;
 

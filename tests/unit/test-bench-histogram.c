@@ -36,7 +36,7 @@ static double error_of(uint64_t value)
 static void small_values_are_exact(void **state)
 {
 	(void)state;
-	for (uint64_t value = 1; value < 2 * HISTOGRAM_SUB; value++)
+	for (uint64_t value = 1; value < 2u << HISTOGRAM_SUB_BITS; value++)
 		assert_true(error_of(value) == 0);
 }
 

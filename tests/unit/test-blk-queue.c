@@ -528,28 +528,6 @@ static void a_slot_serves_one_request_after_another(void **state)
 	assert_int_equal(disk.nr_calls, 1);
 }
 
-static void counters_tell_what_was_done(void **state)
-{
-	struct blk_counters counters;
-
-	(void)state;
-	disk_read(&disk, 0, 1024);
-	disk_read(&disk, 1, 512);
-	disk_write(&disk, 1, 4096);
-	disk_write(&disk, UINT64_MAX, 4096);
-	disk_request(&disk, VIRTIO_BLK_T_FLUSH, 0, 0, false);
-	disk_request(&disk, VIRTIO_BLK_T_GET_ID, 0, 20, true);
-	disk_request(&disk, 99, 0, 20, true);
-	virtio_blk_counters(disk.blk, &counters);
-	assert_int_equal(counters.reads, 2);
-	assert_int_equal(counters.read_bytes, 1536);
-	assert_int_equal(counters.writes, 2);
-	assert_int_equal(counters.written_bytes, 4096);
-	assert_int_equal(counters.flushes, 1);
-	assert_int_equal(counters.others, 2);
-	assert_int_equal(counters.errors, 2);
-}
-
 #define TEST_ON(setup, name)                                                   \
 	cmocka_unit_test_setup_teardown(name, setup, no_disk_left)
 #define TEST(name) TEST_ON(usual_disk, name)
@@ -579,7 +557,6 @@ int main(void)
 		TEST(a_segment_waits_for_a_busy_driver_too),
 		TEST(a_broken_queue_finishes_what_is_under_way),
 		TEST(a_slot_serves_one_request_after_another),
-		TEST(counters_tell_what_was_done),
 	};
 
 	return cmocka_run_group_tests_name("blk-queue", tests, NULL, NULL);
