@@ -43,13 +43,13 @@ struct driver_options {
 
 	/* drivers/fault.c */
 	const struct driver_ops *wrapped;
-	const char *faults[DRIVER_MAX_FAULTS]; /* rules; they stay */
+	const char *faults[DRIVER_MAX_FAULTS]; /* rules */
 	unsigned int nr_faults;
 	uint64_t fault_seed;
 	uint64_t fault_cache_bytes; /* 0: no cache */
 };
 
-/* What the storage is; set by open, constant until refresh. */
+/* What the storage is; set by open. The size follows by way of a node. */
 struct driver_info {
 	uint64_t size_bytes;
 	uint32_t logical_block_bytes;  /* requests may have parts of it */
@@ -122,8 +122,20 @@ struct driver_ops {
 	int (*claim)(struct driver *driver);
 	void (*release)(struct driver *driver);
 
-	/* Learn the size again, into info. NULL: it never changes. */
-	int (*refresh)(struct driver *driver);
+	/*
+	 * Learn the size again, for the owner to put into info. This and the
+	 * next one take as long as the storage likes: any thread, one of them
+	 * at a time. Returns 0 or -errno (logged). NULL: it never changes.
+	 */
+	int (*refresh)(struct driver *driver, uint64_t *ret);
+
+	/*
+	 * Make the image this long: whole sectors, and not 0. It is writable;
+	 * nothing beyond that is under way, or submitted, any more. Returns 0
+	 * or -errno, logged as a sentence that says what to do. NULL: it
+	 * cannot be changed.
+	 */
+	int (*resize)(struct driver *driver, uint64_t size_bytes);
 };
 
 /* By name; NULL if there is none. */

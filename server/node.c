@@ -76,22 +76,56 @@ void node_close(struct node *node)
 	free(node);
 }
 
-int node_refresh(struct node *node, uint64_t *old_bytes)
+int node_measure(struct node *node, uint64_t *ret)
 {
 	struct driver *driver = node->driver;
-	int error;
+	uint64_t size_bytes = 0;
+	int error = driver->ops->refresh ?
+			    driver->ops->refresh(driver, &size_bytes) :
+			    -EOPNOTSUPP;
 
-	*old_bytes = driver->info.size_bytes;
-	error = driver->ops->refresh ? driver->ops->refresh(driver) : 0;
-	if (error) {
+	if (error)
 		rh_log(RH_LOG_ERROR, node->name,
 		       "cannot learn the image's size: %s", strerror(-error));
-		return error;
-	}
-	return driver->info.size_bytes != *old_bytes;
+	else
+		*ret = size_bytes;
+	return error;
 }
 
-static struct node *owner_of(struct node *node)
+void node_set_size(struct node *node, uint64_t size_bytes)
+{
+	node->driver->info.size_bytes = size_bytes;
+}
+
+int node_refresh(struct node *node, uint64_t *old_bytes)
+{
+	uint64_t size_bytes;
+	int error;
+
+	*old_bytes = node->driver->info.size_bytes;
+	if (!node->driver->ops->refresh)
+		return 0;
+	error = node_measure(node, &size_bytes);
+	if (error)
+		return error;
+	node_set_size(node, size_bytes);
+	return size_bytes != *old_bytes;
+}
+
+int node_resize(struct node *node, uint64_t size_bytes)
+{
+	struct driver *driver = node->driver;
+	int error = driver->ops->resize ?
+			    driver->ops->resize(driver, size_bytes) :
+			    -EOPNOTSUPP;
+
+	if (error == -EOPNOTSUPP && !driver->ops->resize)
+		rh_log(RH_LOG_ERROR, node->name,
+		       "the size of this kind of image cannot be changed here");
+	return error;
+}
+
+struct node *node_owner(struct node *node)
 {
 	while (node->base)
 		node = node->base;
@@ -100,7 +134,7 @@ static struct node *owner_of(struct node *node)
 
 int node_claim(struct node *node)
 {
-	struct node *owner = owner_of(node);
+	struct node *owner = node_owner(node);
 	const struct driver_ops *ops = owner->driver->ops;
 	int error = 0;
 
@@ -113,7 +147,7 @@ int node_claim(struct node *node)
 
 void node_release(struct node *node)
 {
-	struct node *owner = owner_of(node);
+	struct node *owner = node_owner(node);
 	const struct driver_ops *ops = owner->driver->ops;
 
 	assert(owner->nr_claims);

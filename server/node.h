@@ -24,6 +24,7 @@ struct node {
 	bool read_only;		/* for those who use this node */
 	unsigned int nr_users;	/* exports, and nodes whose base it is */
 	unsigned int nr_claims; /* by those of them that run */
+	bool resizing;		/* its own image, by command */
 };
 
 /*
@@ -52,6 +53,24 @@ void node_close(struct node *node);
  * one in *old_bytes, 0 when it has not, or -errno (logged).
  */
 int node_refresh(struct node *node, uint64_t *old_bytes);
+
+/*
+ * The same in two steps: what waits for the storage, of a node with its own
+ * image, in any thread, one at a time; and what those who stand on it are to
+ * see. Returns 0 or -errno (logged).
+ */
+int node_measure(struct node *node, uint64_t *ret);
+void node_set_size(struct node *node, uint64_t size_bytes);
+
+/*
+ * Make the image this long, whole sectors and not 0, as the driver's resize():
+ * any thread. It has its own image and is writable. Who stands on it does not
+ * see the new size yet. Returns 0 or -errno (logged).
+ */
+int node_resize(struct node *node, uint64_t size_bytes);
+
+/* The node whose image it is; itself, if it has no base. */
+struct node *node_owner(struct node *node);
 
 /* As the driver's claim() and release(), counted. */
 int node_claim(struct node *node);

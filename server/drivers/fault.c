@@ -36,6 +36,8 @@ static void fault_close(struct driver *driver)
 		tell_rules(fault);
 		fault->inner->ops->close(fault->inner);
 	}
+	for (unsigned int i = 0; i < fault->nr_rules; i++)
+		free(fault->rules[i].text);
 	fault_cache_deinit(&fault->cache);
 	pthread_mutex_destroy(&fault->lock);
 	free(fault->rules);
@@ -56,17 +58,18 @@ static int arm_rules(struct fault *fault, const struct driver_options *options)
 		if (error)
 			return error;
 		fault_rule_arm(&rule, options->fault_seed, i, &fault->rules[i]);
-		fault->rules[i].text = options->faults[i];
+		fault->rules[i].text = strdup(options->faults[i]);
+		if (!fault->rules[i].text)
+			return -ENOMEM;
 		fault->nr_rules++;
 	}
 	return 0;
 }
 
-static void place_rules(struct fault *fault)
+static void place_rules(struct fault *fault, uint64_t size_bytes)
 {
 	for (unsigned int i = 0; i < fault->nr_rules; i++)
-		fault_rule_place(&fault->rules[i],
-				 fault->inner->info.size_bytes);
+		fault_rule_place(&fault->rules[i], size_bytes);
 }
 
 static int set_up(struct fault *fault, const struct driver_options *options)
@@ -108,7 +111,7 @@ static int fault_open(const struct driver_options *options, struct driver **ret)
 		return error;
 	}
 	fault->driver.info = fault->inner->info;
-	place_rules(fault);
+	place_rules(fault, fault->inner->info.size_bytes);
 	*ret = &fault->driver;
 	return 0;
 }
@@ -129,19 +132,28 @@ static void fault_release(struct driver *driver)
 		inner->ops->release(inner);
 }
 
-static int fault_refresh(struct driver *driver)
+static int fault_refresh(struct driver *driver, uint64_t *ret)
 {
 	struct fault *fault = fault_of(driver);
 	struct driver *inner = fault->inner;
-	int error = inner->ops->refresh ? inner->ops->refresh(inner) : 0;
+	int error;
 
+	*ret = inner->info.size_bytes;
+	error = inner->ops->refresh ? inner->ops->refresh(inner, ret) : 0;
 	if (error)
 		return error;
-	driver->info.size_bytes = inner->info.size_bytes;
 	pthread_mutex_lock(&fault->lock);
-	place_rules(fault);
+	place_rules(fault, *ret);
 	pthread_mutex_unlock(&fault->lock);
 	return 0;
+}
+
+static int fault_resize(struct driver *driver, uint64_t size_bytes)
+{
+	struct driver *inner = fault_of(driver)->inner;
+
+	return inner->ops->resize ? inner->ops->resize(inner, size_bytes) :
+				    -EOPNOTSUPP;
 }
 
 const struct driver_ops driver_fault = {
@@ -156,4 +168,5 @@ const struct driver_ops driver_fault = {
 	.claim = fault_claim,
 	.release = fault_release,
 	.refresh = fault_refresh,
+	.resize = fault_resize,
 };

@@ -374,7 +374,7 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 	return 0;
 }
 
-static int refresh_file(struct driver *driver)
+static int refresh_file(struct driver *driver, uint64_t *ret)
 {
 	struct file *file = file_of(driver);
 	int error = learn_size(file);
@@ -389,8 +389,63 @@ static int refresh_file(struct driver *driver)
 		       "needs: the guest does not see its end",
 		       file->path, file->offset_align);
 	}
-	driver->info.size_bytes = file->size_bytes;
+	*ret = file->size_bytes;
 	return 0;
+}
+
+/* What it has is as good as what was asked for, if that is the same. */
+static int accept_device_size(const struct file *file, uint64_t size_bytes)
+{
+	uint64_t has_bytes = 0;
+	int error = file_learn_size(file, &has_bytes);
+
+	if (!error && has_bytes == size_bytes)
+		return 0;
+	rh_log(RH_LOG_ERROR, file->name,
+	       "%s is a block device, which has %llu bytes: change it with its "
+	       "own tool, such as lvextend, then give the size that it has",
+	       file->path, (unsigned long long)has_bytes);
+	return error ? error : -EOPNOTSUPP;
+}
+
+static const char *why_not_that_long(int error)
+{
+	switch (error) {
+	case -EFBIG:
+	case -EINVAL:
+		return "its file system does not take files of that size, or "
+		       "this process may not make them, see ulimit -f";
+	case -EPERM:
+	case -ETXTBSY:
+		return "its size is fixed, by a seal, an attribute or another "
+		       "use of it";
+	}
+	return strerror(-error);
+}
+
+static int resize_file(struct driver *driver, uint64_t size_bytes)
+{
+	const struct file *file = file_of(driver);
+	int error = 0;
+
+	if (file->is_block_device)
+		return accept_device_size(file, size_bytes);
+	if (!is_aligned(size_bytes, file->offset_align)) {
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s cannot have %llu bytes: give a multiple of %u, "
+		       "which O_DIRECT needs there",
+		       file->path, (unsigned long long)size_bytes,
+		       file->offset_align);
+		return -EINVAL;
+	}
+	if (ftruncate(file->fd, (off_t)size_bytes) < 0)
+		error = -errno;
+	if (error)
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s cannot have %llu bytes: %s", file->path,
+		       (unsigned long long)size_bytes,
+		       why_not_that_long(error));
+	return error;
 }
 
 const struct driver_ops driver_file = {
@@ -403,4 +458,5 @@ const struct driver_ops driver_file = {
 	.claim = claim_file,
 	.release = release_file,
 	.refresh = refresh_file,
+	.resize = resize_file,
 };

@@ -11,18 +11,30 @@
  * The smallest complete driver, and the one to read first.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base.h"
 #include "common/log.h"
 #include "server/drivers/drivers.h"
 
 #define SECTOR_BYTES	   512
 #define DEFAULT_SIZE_BYTES (UINT64_C(1) << 40)
 
+struct null {
+	struct driver driver;
+	atomic_uint_fast64_t size_bytes;
+};
+
+static struct null *null_of(struct driver *driver)
+{
+	return container_of(driver, struct null, driver);
+}
+
 static int null_open(const struct driver_options *options, struct driver **ret)
 {
-	struct driver *driver;
+	struct null *null;
 
 	if (!is_aligned(options->size_bytes, SECTOR_BYTES)) {
 		rh_log(RH_LOG_ERROR, options->name,
@@ -31,12 +43,13 @@ static int null_open(const struct driver_options *options, struct driver **ret)
 		       (unsigned long long)options->size_bytes, SECTOR_BYTES);
 		return -EINVAL;
 	}
-	driver = calloc(1, sizeof(*driver));
-	if (!driver)
+	null = calloc(1, sizeof(*null));
+	if (!null)
 		return -ENOMEM;
-	driver->ops = &driver_null;
-	driver->info = (struct driver_info){
-		.size_bytes = options->size_bytes ?: DEFAULT_SIZE_BYTES,
+	null->size_bytes = options->size_bytes ?: DEFAULT_SIZE_BYTES;
+	null->driver.ops = &driver_null;
+	null->driver.info = (struct driver_info){
+		.size_bytes = null->size_bytes,
 		.logical_block_bytes = SECTOR_BYTES,
 		.physical_block_bytes = SECTOR_BYTES,
 		.read_only = options->read_only,
@@ -45,13 +58,13 @@ static int null_open(const struct driver_options *options, struct driver **ret)
 		.can_write_zeroes = !options->read_only,
 		.discard_align_bytes = SECTOR_BYTES,
 	};
-	*ret = driver;
+	*ret = &null->driver;
 	return 0;
 }
 
 static void null_close(struct driver *driver)
 {
-	free(driver);
+	free(null_of(driver));
 }
 
 static int null_attach(struct driver *driver, struct engine *engine,
@@ -88,6 +101,18 @@ static enum driver_answer null_submit(struct driver_context *context,
 	return DRIVER_COMPLETED;
 }
 
+static int null_refresh(struct driver *driver, uint64_t *ret)
+{
+	*ret = null_of(driver)->size_bytes;
+	return 0;
+}
+
+static int null_resize(struct driver *driver, uint64_t size_bytes)
+{
+	null_of(driver)->size_bytes = size_bytes;
+	return 0;
+}
+
 const struct driver_ops driver_null = {
 	.name = "null",
 	.open = null_open,
@@ -95,4 +120,6 @@ const struct driver_ops driver_null = {
 	.attach = null_attach,
 	.detach = null_detach,
 	.submit = null_submit,
+	.refresh = null_refresh,
+	.resize = null_resize,
 };

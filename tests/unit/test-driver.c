@@ -44,6 +44,20 @@ static void null_has_the_size_that_it_is_given(void **state)
 	disk_close(&disk);
 }
 
+static void null_has_any_size_that_it_is_told_later(void **state)
+{
+	struct disk disk = open_null(false, 4096);
+	const struct driver_ops *ops = disk.driver->ops;
+	uint64_t size_bytes = 0;
+
+	(void)state;
+	assert_int_equal(ops->resize(disk.driver, 1 << 20), 0);
+	assert_int_equal(ops->refresh(disk.driver, &size_bytes), 0);
+	assert_int_equal(size_bytes, 1 << 20);
+	assert_int_equal(disk.driver->info.size_bytes, 4096);
+	disk_close(&disk);
+}
+
 static void null_refuses_half_a_sector(void **state)
 {
 	struct driver_options options = { .name = "disk0", .size_bytes = 1000 };
@@ -96,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(drivers_are_found_by_name),
 		cmocka_unit_test(null_has_the_size_that_it_is_given),
+		cmocka_unit_test(null_has_any_size_that_it_is_told_later),
 		cmocka_unit_test(null_refuses_half_a_sector),
 		cmocka_unit_test(null_reads_zeros_whatever_was_written),
 		cmocka_unit_test(a_read_only_null_only_reads_and_flushes),

@@ -96,12 +96,30 @@ static void without_rules_it_is_the_disk_that_it_wraps(void **state)
 
 static void a_larger_image_is_noticed(void **state)
 {
+	uint64_t size_bytes = 0;
+
 	(void)state;
 	OPEN("write,offset=50%-,error=ENOSPC");
 	assert_int_equal(do_io(BLK_WRITE, IMAGE_BYTES / 2, data, 512), -ENOSPC);
 	assert_int_equal(truncate(image, 2 * IMAGE_BYTES), 0);
-	assert_int_equal(disk.driver->ops->refresh(disk.driver), 0);
-	assert_int_equal(disk.driver->info.size_bytes, 2 * IMAGE_BYTES);
+	assert_int_equal(disk.driver->ops->refresh(disk.driver, &size_bytes),
+			 0);
+	assert_int_equal(size_bytes, 2 * IMAGE_BYTES);
+	assert_int_equal(do_io(BLK_WRITE, IMAGE_BYTES / 2, data, 512), 0);
+	assert_int_equal(do_io(BLK_WRITE, IMAGE_BYTES, data, 512), -ENOSPC);
+}
+
+static void a_new_size_is_handed_on(void **state)
+{
+	uint64_t size_bytes = 0;
+
+	(void)state;
+	OPEN("write,offset=50%-,error=ENOSPC");
+	assert_int_equal(disk.driver->ops->resize(disk.driver, 2 * IMAGE_BYTES),
+			 0);
+	assert_int_equal(disk.driver->ops->refresh(disk.driver, &size_bytes),
+			 0);
+	assert_int_equal(size_bytes, 2 * IMAGE_BYTES);
 	assert_int_equal(do_io(BLK_WRITE, IMAGE_BYTES / 2, data, 512), 0);
 	assert_int_equal(do_io(BLK_WRITE, IMAGE_BYTES, data, 512), -ENOSPC);
 }
@@ -369,6 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FAULT_TEST(without_rules_it_is_the_disk_that_it_wraps),
 		FAULT_TEST(a_larger_image_is_noticed),
+		FAULT_TEST(a_new_size_is_handed_on),
 		FAULT_TEST(an_error_is_given_and_nothing_done),
 		FAULT_TEST(the_first_error_counts_and_each_rule_for_itself),
 		FAULT_TEST(it_wraps_a_disk_that_forgets),

@@ -180,6 +180,19 @@ static void every_sector_can_be_zeroed_alone(void **state)
 	}
 }
 
+static void its_own_tool_resizes_it(void **state)
+{
+	const struct driver_ops *ops;
+
+	(void)state;
+	need_device();
+	ops = disk.driver->ops;
+	assert_int_equal(ops->resize(disk.driver, IMAGE_BYTES), 0);
+	assert_int_equal(ops->resize(disk.driver, IMAGE_BYTES / 2),
+			 -EOPNOTSUPP);
+	assert_non_null(disk_logged("lvextend"));
+}
+
 static void a_discard_leaves_parts_of_blocks_alone(void **state)
 {
 	struct stat before;
@@ -356,6 +369,7 @@ static void a_write_protected_device_is_served_read_only(void **state)
 		BLOCK_TEST(every_sector_can_be_read_alone, open),              \
 		BLOCK_TEST(every_sector_can_be_zeroed_alone, open),            \
 		BLOCK_TEST(a_discard_leaves_parts_of_blocks_alone, open),      \
+		BLOCK_TEST(its_own_tool_resizes_it, open),                     \
 		BLOCK_TEST(writers_of_one_block_lose_nothing, open),           \
 		BLOCK_TEST(whole_blocks_and_parts_of_them_lose_nothing, open)
 

@@ -6,11 +6,13 @@
 #include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -345,23 +347,73 @@ static void a_new_size_is_learned_when_asked_to(void **state)
 	struct disk disk = open_disk(&options);
 	struct driver *driver = disk.driver;
 	uint8_t data[512] = { 0 };
+	uint64_t size_bytes = 0;
 	struct stat status;
 
 	(void)state;
 	assert_int_equal(truncate(image, 2 * IMAGE_BYTES), 0);
+	assert_int_equal(driver->ops->refresh(driver, &size_bytes), 0);
+	assert_int_equal(size_bytes, 2 * IMAGE_BYTES);
 	assert_int_equal(driver->info.size_bytes, IMAGE_BYTES);
-	assert_int_equal(driver->ops->refresh(driver), 0);
-	assert_int_equal(driver->info.size_bytes, 2 * IMAGE_BYTES);
 	assert_int_equal(
 		disk_do(&disk, BLK_WRITE, 2 * IMAGE_BYTES - 512, data, 512), 0);
 
 	/* D-17: what was checked against the old size does not regrow it. */
 	assert_int_equal(truncate(image, IMAGE_BYTES), 0);
-	assert_int_equal(driver->ops->refresh(driver), 0);
+	assert_int_equal(driver->ops->refresh(driver, &size_bytes), 0);
+	assert_int_equal(size_bytes, IMAGE_BYTES);
 	assert_int_equal(disk_do(&disk, BLK_WRITE, IMAGE_BYTES, data, 512),
 			 -EIO);
 	assert_int_equal(stat(image, &status), 0);
 	assert_int_equal(status.st_size, IMAGE_BYTES);
+	disk_close(&disk);
+}
+
+static uint64_t resize_and_look(struct driver *driver, uint64_t size_bytes)
+{
+	uint64_t seen_bytes = 0;
+
+	assert_int_equal(driver->ops->resize(driver, size_bytes), 0);
+	assert_int_equal(driver->ops->refresh(driver, &seen_bytes), 0);
+	return seen_bytes;
+}
+
+static void the_image_gets_the_size_that_is_asked_for(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	uint8_t data[512] = { 1 };
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(resize_and_look(disk.driver, 2 * IMAGE_BYTES),
+			 2 * IMAGE_BYTES);
+	assert_int_equal(
+		disk_do(&disk, BLK_WRITE, 2 * IMAGE_BYTES - 512, data, 512), 0);
+	assert_int_equal(resize_and_look(disk.driver, IMAGE_BYTES / 2),
+			 IMAGE_BYTES / 2);
+	assert_int_equal(stat(image, &status), 0);
+	assert_int_equal(status.st_size, IMAGE_BYTES / 2);
+	assert_int_equal(disk_do(&disk, BLK_WRITE, IMAGE_BYTES / 2, data, 512),
+			 -EIO);
+	disk_close(&disk);
+}
+
+static void a_size_that_the_file_system_refuses_is_refused(void **state)
+{
+	const struct rlimit small = { 4 * IMAGE_BYTES, RLIM_INFINITY };
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	struct rlimit before;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(disk.driver->ops->resize(disk.driver, 8 * IMAGE_BYTES),
+			 -EFBIG);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_non_null(disk_logged("ulimit -f"));
 	disk_close(&disk);
 }
 
@@ -424,6 +476,8 @@ int main(void)
 		FILE_TEST(a_last_sector_that_is_cut_is_filled_up),
 		FILE_TEST(an_empty_image_is_a_disk_of_nothing),
 		FILE_TEST(a_new_size_is_learned_when_asked_to),
+		FILE_TEST(the_image_gets_the_size_that_is_asked_for),
+		FILE_TEST(a_size_that_the_file_system_refuses_is_refused),
 		FILE_TEST(what_is_in_the_cache_is_synced_at_the_end),
 	};
 
