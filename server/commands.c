@@ -16,6 +16,7 @@ static const struct row {
 } rows[] = {
 	{ "block-export-add", command_block_export_add },
 	{ "block-export-del", command_block_export_del },
+	{ "block_resize", command_block_resize },
 	{ "blockdev-add", command_blockdev_add },
 	{ "blockdev-del", command_blockdev_del },
 	{ "object-add", command_object_add },

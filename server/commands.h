@@ -30,6 +30,7 @@ void command_x_export_move(struct daemon *daemon, struct qmp_call *call);
 
 void command_blockdev_add(struct daemon *daemon, struct qmp_call *call);
 void command_blockdev_del(struct daemon *daemon, struct qmp_call *call);
+void command_block_resize(struct daemon *daemon, struct qmp_call *call);
 void command_query_named_block_nodes(struct daemon *daemon,
 				     struct qmp_call *call);
 

@@ -75,6 +75,32 @@ static void take_common(struct args *args, struct opening *opening)
 	take_cache(args, opening);
 }
 
+/* One rule, or an array of them. */
+static void take_faults(struct args *args, struct opening *opening)
+{
+	struct driver_options *options = &opening->options;
+	json_t *rules = args_any(args, "x-fault");
+	size_t nr = json_is_array(rules) ? json_array_size(rules) : 1;
+
+	if (!rules)
+		return;
+	for (size_t i = 0; i < nr && i < DRIVER_MAX_FAULTS; i++) {
+		json_t *rule =
+			json_is_array(rules) ? json_array_get(rules, i) : rules;
+
+		options->faults[i] = json_string_value(rule);
+		if (!options->faults[i])
+			args_refuse(args, "Parameter 'x-fault' takes a rule, "
+					  "or an array of rules");
+	}
+	if (nr > DRIVER_MAX_FAULTS)
+		args_refuse(args, "Parameter 'x-fault' takes at most %d rules",
+			    DRIVER_MAX_FAULTS);
+	options->nr_faults = (unsigned int)MIN(nr, (size_t)DRIVER_MAX_FAULTS);
+	options->wrapped = opening->driver;
+	opening->driver = driver_find("fault");
+}
+
 static void take_file(struct args *args, struct opening *opening)
 {
 	static const char *const lockings[] = { "auto", "on", "off", NULL };
@@ -88,6 +114,7 @@ static void take_file(struct args *args, struct opening *opening)
 		opening->options.force_share = true;
 	/* The I/O thread has one engine for all of its disks. */
 	args_word(args, "aio", engines, 0);
+	take_faults(args, opening);
 }
 
 static void take_null(struct args *args, struct opening *opening)
@@ -98,6 +125,7 @@ static void take_null(struct args *args, struct opening *opening)
 	args_flag(args, "read-zeroes", true);
 	if (args_number(args, "latency-ns", 0, UINT64_MAX, 0))
 		args_refuse(args, "Parameter 'latency-ns' is not supported");
+	take_faults(args, opening);
 }
 
 static void take_raw(struct args *args, struct opening *opening)
@@ -363,6 +391,11 @@ void command_blockdev_del(struct daemon *daemon, struct qmp_call *call)
 	node = daemon_find_node(daemon, name);
 	if (!node)
 		qmp_refuse(call, "Failed to find node with node-name='%.64s'",
+			   name);
+	else if (node->resizing)
+		qmp_refuse(call,
+			   "Node %s is being resized: wait for the end "
+			   "of that",
 			   name);
 	else if (node->nr_users)
 		qmp_refuse(call, "Node %s is in use", name);

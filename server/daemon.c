@@ -76,13 +76,25 @@ void daemon_refresh_node(struct daemon *daemon, struct node *node)
 {
 	uint64_t old_bytes;
 
-	if (node->base || node_refresh(node, &old_bytes) <= 0)
+	if (node->base || node->resizing || node_refresh(node, &old_bytes) <= 0)
 		return;
+	daemon_node_resized(daemon, node, old_bytes);
+}
+
+void daemon_node_resized(struct daemon *daemon, struct node *node,
+			 uint64_t old_bytes)
+{
 	list_for_each(link, &daemon->exports.list) {
 		struct published *published = published_of(link);
 
-		if (published->node->driver == node->driver)
-			export_resized(published->export, old_bytes);
+		if (published->node->driver != node->driver)
+			continue;
+		export_resized(published->export, old_bytes);
+		daemon_tell(
+			daemon, "X_EXPORT_RESIZED",
+			json_pack("{s:s,s:s,s:I}", "id", published->id,
+				  "node-name", published->node->name, "size",
+				  (json_int_t)node->driver->info.size_bytes));
 	}
 }
 
@@ -114,6 +126,7 @@ static int watch_signals(struct daemon *daemon)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* an image that may not grow is an error */
 	daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (daemon->signal_fd < 0)
 		return -errno;
@@ -149,7 +162,10 @@ int daemon_init(struct daemon *daemon, enum engine_kind engine,
 	return error;
 }
 
-/* Those on others first: they are behind them in the list. */
+/*
+ * Those on others first: they are behind them in the list. What a job has in
+ * its hands stays as it is, since its storage may never answer.
+ */
 static void close_nodes(struct daemon *daemon)
 {
 	while (!list_empty(&daemon->nodes)) {
@@ -157,7 +173,8 @@ static void close_nodes(struct daemon *daemon)
 			container_of(daemon->nodes.previous, struct node, link);
 
 		list_remove(&node->link);
-		node_close(node);
+		if (!node->resizing)
+			node_close(node);
 	}
 }
 

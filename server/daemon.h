@@ -46,6 +46,10 @@ void daemon_quit(struct daemon *daemon, const char *reason);
 /* Learn the size of its image again, and tell the guests of its exports. */
 void daemon_refresh_node(struct daemon *daemon, struct node *node);
 
+/* Its size has changed from old_bytes on: tell guests and clients. */
+void daemon_node_resized(struct daemon *daemon, struct node *node,
+			 uint64_t old_bytes);
+
 /* NULL: there is none of this name. */
 struct node *daemon_find_node(struct daemon *daemon, const char *name);
 

@@ -5,6 +5,7 @@
  * The device's operations are forwarded to the room that knows the answer:
  * virtio_blk for what the guest sees, export_queues.c for what runs where.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -206,6 +207,7 @@ static struct export *allocate(const struct export_options *options,
 	export->timer_fd = -1;
 	export->moves_fds[0] = -1;
 	export->moves_fds[1] = -1;
+	list_init(&export->drains);
 	export->peer = -1;
 	export->nr_queues = options->nr_queues;
 	export->nr_workers = nr_workers;
@@ -250,6 +252,7 @@ void export_destroy(struct export *export)
 {
 	if (!export)
 		return;
+	assert(list_empty(&export->drains));
 	rh_device_destroy(export->device);
 	virtio_blk_destroy(export->blk);
 	if (export->node)
@@ -283,6 +286,7 @@ int export_run(struct export *export)
 		export_retry_claim(export);
 	export_continue_moves(export);
 	error = rh_device_run(export->device);
+	export_settle_drains(export);
 	export_release_if_idle(export);
 	return error;
 }
@@ -290,6 +294,7 @@ int export_run(struct export *export)
 void export_stop(struct export *export)
 {
 	rh_device_stop(export->device);
+	export_settle_drains(export);
 	export_release_if_idle(export);
 }
 
@@ -306,6 +311,11 @@ pid_t export_peer(const struct export *export)
 unsigned int export_nr_sessions_ended(const struct export *export)
 {
 	return export->nr_sessions_ended;
+}
+
+void export_take_size(struct export *export)
+{
+	virtio_blk_resize(export->blk);
 }
 
 int export_resized(struct export *export, uint64_t old_bytes)

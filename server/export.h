@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/list.h"
 #include "server/node.h"
 #include "server/worker.h"
 
@@ -67,6 +68,29 @@ bool export_uses(const struct export *export, const struct worker *worker);
 /* A queue is on its way from one worker to another. */
 bool export_moves(const struct export *export);
 
+/* Somebody who waits until requests have ended. */
+struct export_drain {
+	struct list_node link; /* of export_drain.c */
+	/* In the control thread; may free it, and must not free the export. */
+	void (*done)(struct export_drain *drain);
+};
+
+/*
+ * Call drain->done() when each request that is under way now has ended, which
+ * may be within this call; it is called once, also if the export is stopped
+ * meanwhile. Requests that come later wait for those of their own queue.
+ */
+void export_drain(struct export *export, struct export_drain *drain);
+
+/*
+ * Take no request any more until export_resume(). Asynchronous: drain as
+ * above. For the front-end its queues run, so all that it may do meanwhile
+ * is done; only its guest waits.
+ */
+void export_pause(struct export *export, struct export_drain *drain);
+void export_resume(struct export *export);
+bool export_paused(const struct export *export);
+
 /* Asynchronous: until export_finished(). */
 void export_stop(struct export *export);
 bool export_finished(const struct export *export);
@@ -77,7 +101,10 @@ pid_t export_peer(const struct export *export);
 /* Sessions that have ended since export_create(). */
 unsigned int export_nr_sessions_ended(const struct export *export);
 
-/* The node's size has changed from old_bytes on: tell the guest. */
+/* The node has another size: what goes beyond it fails from now on. */
+void export_take_size(struct export *export);
+
+/* The same, from old_bytes on, and the guest is told. */
 int export_resized(struct export *export, uint64_t old_bytes);
 
 unsigned int export_nr_queues(const struct export *export);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * export_internal - what export.c and export_queues.c share
+ * export_internal - what the files export*.c share
  */
 #ifndef SERVER_EXPORT_INTERNAL_H
 #define SERVER_EXPORT_INTERNAL_H
@@ -32,6 +32,7 @@ struct export_queue {
 	struct worker
 		*assigned; /* that is to have it; NULL: the least loaded */
 	int let_go_fd;	   /* the export's, for the worker's thread */
+	bool draining; /* what it had when a drain began has not ended yet */
 };
 
 struct export
@@ -53,6 +54,8 @@ struct export
 	int moves_fds[2];
 	enum claim_state claim;
 	unsigned int nr_claim_retries;
+	bool paused;
+	struct list_node drains; /* struct export_drain */
 
 	pid_t peer; /* as export_peer() */
 	struct blk_counters session_start;
@@ -69,12 +72,24 @@ void export_queue_stop(void *opaque, struct rh_queue *queue);
 /* The timer has expired: is the image free now? */
 void export_retry_claim(struct export *export);
 
-/* The next three are for export_move.c. */
+/* The next two are for export_move.c. */
 void export_queue_set_state(struct export_queue *entry, enum queue_state state);
 int export_queue_hand_over(struct export *export, struct export_queue *entry);
 
+/*
+ * A worker has the queue: it finishes what it has taken, then
+ * export_continue_moves() decides who goes on with it.
+ */
+void export_queue_recall(struct export *export, struct export_queue *entry);
+
 /* What workers have let go of goes to its new worker. */
 void export_continue_moves(struct export *export);
+
+/* What is held back and may run is given to workers; not while paused. */
+void export_start_held(struct export *export);
+
+/* To be called when the device has done all that it can for now, first. */
+void export_settle_drains(struct export *export);
 
 /* To be called when the device has done all that it can for now. */
 void export_release_if_idle(struct export *export);

@@ -35,6 +35,13 @@ static void note_let_go(void *opaque)
 	}
 }
 
+void export_queue_recall(struct export *export, struct export_queue *entry)
+{
+	export_queue_set_state(entry, QUEUE_MOVING);
+	entry->let_go_fd = export->moves_fds[1];
+	worker_queue_stop(entry->worker, entry->queue, note_let_go, entry);
+}
+
 void export_move(struct export *export, unsigned int queue,
 		 struct worker *worker)
 {
@@ -44,16 +51,19 @@ void export_move(struct export *export, unsigned int queue,
 	entry->assigned = worker;
 	if (entry->state != QUEUE_WORKING || worker == entry->worker)
 		return;
-	export_queue_set_state(entry, QUEUE_MOVING);
-	entry->let_go_fd = export->moves_fds[1];
-	worker_queue_stop(entry->worker, entry->queue, note_let_go, entry);
+	export_queue_recall(export, entry);
 }
 
 static void go_on(struct export *export, struct export_queue *entry)
 {
+	entry->draining = false;
 	if (entry->state == QUEUE_LEAVING) {
 		export_queue_set_state(entry, QUEUE_IDLE);
 		rh_queue_stopped(entry->queue);
+		return;
+	}
+	if (export->paused) {
+		export_queue_set_state(entry, QUEUE_HELD);
 		return;
 	}
 	if (export_queue_hand_over(export, entry) == 0)

@@ -7,7 +7,8 @@
  * migration does for a moment, the queue is held back and the claim is tried
  * again at intervals, for a bounded time. A guest that got its disk later
  * than that would go on with a file system that somebody else has changed
- * meanwhile, so it does not get it.
+ * meanwhile, so it does not get it. While the export is paused all are held
+ * back.
  *
  * The image is released when the device has done what it can and no queue
  * runs, not inside queue_stop(): a queue that is stopped for a change of guest
@@ -99,6 +100,8 @@ int export_queue_hand_over(struct export *export, struct export_queue *entry)
 /* What cannot be handed over is ours, and broken, until it is stopped. */
 static void hand_over_held_queues(struct export *export)
 {
+	if (export->paused)
+		return;
 	for (unsigned int i = 0; i < export->nr_queues; i++) {
 		struct export_queue *entry = &export->queues[i];
 
@@ -171,6 +174,27 @@ void export_retry_claim(struct export *export)
 	fail_held_queues(export);
 }
 
+static bool any_queue_held(const struct export *export)
+{
+	for (unsigned int i = 0; i < export->nr_queues; i++) {
+		if (export->queues[i].state == QUEUE_HELD)
+			return true;
+	}
+	return false;
+}
+
+void export_start_held(struct export *export)
+{
+	int error = any_queue_held(export) ? try_claim(export) : 0;
+
+	if (!error)
+		hand_over_held_queues(export);
+	else if (error == -EAGAIN)
+		begin_to_wait(export);
+	else
+		fail_held_queues(export);
+}
+
 static bool any_queue_runs(const struct export *export)
 {
 	for (unsigned int i = 0; i < export->nr_queues; i++) {
@@ -197,6 +221,11 @@ int export_queue_start(void *opaque, struct rh_queue *queue)
 	int error;
 
 	entry->queue = queue;
+	entry->draining = false; /* the device has had it back */
+	if (export->paused) {
+		export_queue_set_state(entry, QUEUE_HELD);
+		return 0;
+	}
 	error = try_claim(export);
 	if (error == -EAGAIN) {
 		export_queue_set_state(entry, QUEUE_HELD);

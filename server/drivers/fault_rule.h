@@ -87,8 +87,8 @@ int fault_rule_parse(const char *text, struct fault_rule *ret);
 /* A rule on a disk. */
 struct fault_armed {
 	struct fault_rule rule;
-	char *text; /* as it was given */
-	uint64_t seed;	  /* of this rule */
+	char *text;    /* as it was given */
+	uint64_t seed; /* of this rule */
 	uint64_t start_bytes;
 	uint64_t end_bytes;
 	uint64_t nr_seen;

@@ -87,13 +87,11 @@ void qmp_close(struct qmp *qmp)
 	json_decref(qmp->events);
 }
 
-static json_t *ask(struct qmp *qmp, const char *command, const char *format,
-		   va_list list)
+static void send_command(struct qmp *qmp, const char *command,
+			 const char *format, va_list list)
 {
 	char arguments[4096];
 	char text[8192];
-	json_t *answer;
-	json_t *result;
 	int nr;
 
 	vsnprintf(arguments, sizeof(arguments), format, list);
@@ -103,7 +101,13 @@ static json_t *ask(struct qmp *qmp, const char *command, const char *format,
 	for (int i = 0; i < nr; i++)
 		text[i] = text[i] == '\'' ? '"' : text[i];
 	assert_int_equal(send(qmp->fd, text, (size_t)nr, MSG_NOSIGNAL), nr);
-	answer = next_answer(qmp);
+}
+
+json_t *qmp_answer(struct qmp *qmp)
+{
+	json_t *answer = next_answer(qmp);
+	json_t *result;
+
 	result = json_incref(json_object_get(answer, "return"));
 	if (!result)
 		snprintf(qmp_error, sizeof(qmp_error), "%s",
@@ -111,6 +115,22 @@ static json_t *ask(struct qmp *qmp, const char *command, const char *format,
 				 json_object_get(answer, "error"), "desc")));
 	json_decref(answer);
 	return result;
+}
+
+static json_t *ask(struct qmp *qmp, const char *command, const char *format,
+		   va_list list)
+{
+	send_command(qmp, command, format, list);
+	return qmp_answer(qmp);
+}
+
+void qmp_order(struct qmp *qmp, const char *command, const char *arguments, ...)
+{
+	va_list list;
+
+	va_start(list, arguments);
+	send_command(qmp, command, arguments, list);
+	va_end(list);
 }
 
 json_t *qmp_ask(struct qmp *qmp, const char *command, const char *arguments,

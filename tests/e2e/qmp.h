@@ -33,6 +33,12 @@ json_t *qmp_ask(struct qmp *qmp, const char *command, const char *arguments,
 
 extern char qmp_error[512];
 
+/* The same in two steps. */
+PRINTF_LIKE(3, 4)
+void qmp_order(struct qmp *qmp, const char *command, const char *arguments,
+	       ...);
+json_t *qmp_answer(struct qmp *qmp);
+
 /* The same, when it has to succeed, or has to fail with a text that has why. */
 PRINTF_LIKE(3, 4)
 void qmp_do(struct qmp *qmp, const char *command, const char *arguments, ...);
