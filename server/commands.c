@@ -22,12 +22,14 @@ static const struct row {
 	{ "object-add", command_object_add },
 	{ "object-del", command_object_del },
 	{ "query-block-exports", command_query_block_exports, true },
+	{ "query-blockstats", command_query_blockstats },
 	{ "query-commands", command_query_commands, true },
 	{ "query-iothreads", command_query_iothreads, true },
 	{ "query-named-block-nodes", command_query_named_block_nodes },
 	{ "query-version", command_query_version, true },
 	{ "quit", command_quit, true },
 	{ "x-export-move", command_x_export_move },
+	{ "x-query-stats", command_x_query_stats },
 };
 
 static bool refuse_arguments(struct qmp_call *call)

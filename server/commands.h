@@ -38,6 +38,9 @@ void command_object_add(struct daemon *daemon, struct qmp_call *call);
 void command_object_del(struct daemon *daemon, struct qmp_call *call);
 void command_query_iothreads(struct daemon *daemon, struct qmp_call *call);
 
+void command_query_blockstats(struct daemon *daemon, struct qmp_call *call);
+void command_x_query_stats(struct daemon *daemon, struct qmp_call *call);
+
 void command_query_commands(struct daemon *daemon, struct qmp_call *call);
 void command_query_version(struct daemon *daemon, struct qmp_call *call);
 void command_quit(struct daemon *daemon, struct qmp_call *call);

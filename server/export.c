@@ -337,6 +337,12 @@ unsigned int export_nr_queues(const struct export *export)
 	return export->nr_queues;
 }
 
+const struct blk_stats *export_stats(const struct export *export,
+				     unsigned int queue)
+{
+	return virtio_blk_stats(export->blk, queue);
+}
+
 uint64_t export_block_bytes(const struct export *export)
 {
 	return export->block_bytes;

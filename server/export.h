@@ -108,6 +108,15 @@ void export_take_size(struct export *export);
 int export_resized(struct export *export, uint64_t old_bytes);
 
 unsigned int export_nr_queues(const struct export *export);
+
+/* What a queue below that has done since export_create(), whoever connected. */
+const struct blk_stats *export_stats(const struct export *export,
+				     unsigned int queue);
+
+/* The worker that has this queue now or is to have it; NULL: none has yet. */
+const struct worker *export_queue_worker(const struct export *export,
+					 unsigned int queue);
+
 uint64_t export_block_bytes(const struct export *export);
 
 #endif

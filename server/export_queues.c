@@ -238,6 +238,15 @@ int export_queue_start(void *opaque, struct rh_queue *queue)
 	return export_queue_hand_over(export, entry);
 }
 
+const struct worker *export_queue_worker(const struct export *export,
+					 unsigned int queue)
+{
+	const struct export_queue *entry = &export->queues[queue];
+	bool runs = entry->state != QUEUE_IDLE && entry->state != QUEUE_HELD;
+
+	return runs ? entry->worker : entry->assigned;
+}
+
 void export_queue_stop(void *opaque, struct rh_queue *queue)
 {
 	struct export *export = opaque;

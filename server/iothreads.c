@@ -46,6 +46,16 @@ struct iothread *iothreads_find(struct iothreads *iothreads, const char *name)
 	return NULL;
 }
 
+struct iothread *iothreads_of(struct iothreads *iothreads,
+			      const struct worker *worker)
+{
+	list_for_each(node, &iothreads->list) {
+		if (iothread_of(node)->worker == worker)
+			return iothread_of(node);
+	}
+	return NULL;
+}
+
 static int start(struct iothreads *iothreads, const char *name,
 		 unsigned int poll_usec, struct worker **ret)
 {

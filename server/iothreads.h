@@ -44,6 +44,10 @@ int iothreads_add(struct iothreads *iothreads, const char *name,
 /* NULL: there is none. */
 struct iothread *iothreads_find(struct iothreads *iothreads, const char *name);
 
+/* The one of this worker. NULL: there is none. */
+struct iothread *iothreads_of(struct iothreads *iothreads,
+			      const struct worker *worker);
+
 /* The shared one. NULL: it cannot be made (logged). */
 struct iothread *iothreads_default(struct iothreads *iothreads);
 
