@@ -28,13 +28,27 @@ struct keyval {
 static int complain(const struct keyval *keyval, const char *what,
 		    const char *which)
 {
-	snprintf(keyval->why, KEYVAL_WHY_BYTES, "%s: '%s'", what, which);
+	snprintf(keyval->why, KEYVAL_WHY_BYTES, "%s: '%.100s'", what, which);
 	return -1;
 }
 
 static bool is_key_char(char c)
 {
 	return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.';
+}
+
+static int set_key(struct keyval *keyval, const char *key, size_t nr)
+{
+	if (nr == 0 || nr >= sizeof(keyval->key))
+		return complain(keyval, "this begins with no name", key);
+	for (size_t i = 0; i < nr; i++) {
+		if (!is_key_char(key[i]))
+			return complain(keyval, "this begins with no name",
+					key);
+	}
+	memcpy(keyval->key, key, nr);
+	keyval->key[nr] = '\0';
+	return 0;
 }
 
 /* Up to the "="; the implied one where there is none. */
@@ -50,17 +64,8 @@ static int take_key(struct keyval *keyval)
 	}
 	if (keyval->rest[nr] != '=')
 		return complain(keyval, "a '=' is missing behind", key);
-	if (nr == 0 || nr >= sizeof(keyval->key))
-		return complain(keyval, "this begins with no name", key);
-	for (size_t i = 0; i < nr; i++) {
-		if (!is_key_char(key[i]))
-			return complain(keyval, "this begins with no name",
-					key);
-	}
-	memcpy(keyval->key, key, nr);
-	keyval->key[nr] = '\0';
 	keyval->rest += nr + 1;
-	return 0;
+	return set_key(keyval, key, nr);
 }
 
 /* Up to a comma that stands alone. */
@@ -92,7 +97,7 @@ static json_t *step_into(json_t *object, const char *part)
 }
 
 /* Two values of one name: the last one counts. */
-static int store(struct keyval *keyval, json_t *object)
+static int store(struct keyval *keyval, json_t *object, const char *value)
 {
 	char *part = keyval->key;
 	unsigned int depth = 0;
@@ -112,7 +117,7 @@ static int store(struct keyval *keyval, json_t *object)
 	if (!*part || json_is_object(json_object_get(object, part)))
 		return complain(keyval, "this name does not fit the others",
 				keyval->key);
-	if (json_object_set_new(object, part, json_string(keyval->value)) < 0)
+	if (json_object_set_new(object, part, json_string(value)) < 0)
 		return complain(keyval, "this is no UTF-8", keyval->key);
 	return 0;
 }
@@ -124,7 +129,7 @@ static int fill(struct keyval *keyval, json_t *object)
 			return -1;
 		keyval->implied = NULL; /* for the first one only */
 		take_value(keyval);
-		if (store(keyval, object) < 0)
+		if (store(keyval, object, keyval->value) < 0)
 			return -1;
 	}
 	return 0;
@@ -201,4 +206,19 @@ json_t *keyval_parse(const char *text, const char *implied, bool *typed,
 	}
 	free(keyval.value);
 	return object;
+}
+
+int keyval_add(json_t *object, const char *name, const char *value,
+	       char why[KEYVAL_WHY_BYTES])
+{
+	struct keyval keyval = { .why = why };
+
+	if (set_key(&keyval, name, strlen(name)) < 0)
+		return -1;
+	return store(&keyval, object, value);
+}
+
+void keyval_end(json_t *object)
+{
+	make_arrays(object);
 }

@@ -25,4 +25,14 @@
 json_t *keyval_parse(const char *text, const char *implied, bool *typed,
 		     char why[KEYVAL_WHY_BYTES]);
 
+/*
+ * The same, value by value, for those who do not have them in one text:
+ * a comma in a value is one. Returns 0, or -1 with a clause in why.
+ */
+int keyval_add(json_t *object, const char *name, const char *value,
+	       char why[KEYVAL_WHY_BYTES]);
+
+/* After the last one. */
+void keyval_end(json_t *object);
+
 #endif
