@@ -28,6 +28,7 @@ static const struct row {
 	{ "query-named-block-nodes", command_query_named_block_nodes },
 	{ "query-version", command_query_version, true },
 	{ "quit", command_quit, true },
+	{ "x-config-reload", command_x_config_reload },
 	{ "x-export-move", command_x_export_move },
 	{ "x-query-stats", command_x_query_stats },
 };

@@ -45,6 +45,11 @@ void command_query_commands(struct daemon *daemon, struct qmp_call *call);
 void command_query_version(struct daemon *daemon, struct qmp_call *call);
 void command_quit(struct daemon *daemon, struct qmp_call *call);
 
+void command_x_config_reload(struct daemon *daemon, struct qmp_call *call);
+
+/* What object-add makes, up to a NULL; sections of files are named so, too. */
+extern const char *const command_object_types[];
+
 /*
  * The end of a command that can only fail by what was logged: answer with
  * that, or with "done" if error is 0. complaint_begin() came before it.

@@ -8,6 +8,8 @@
 #include "server/commands.h"
 #include "server/options.h"
 
+const char *const command_object_types[] = { "iothread", NULL };
+
 static void add_iothread(struct daemon *daemon, struct args *args,
 			 struct qmp_call *call, const char *id)
 {
@@ -28,14 +30,13 @@ static void add_iothread(struct daemon *daemon, struct args *args,
 
 void command_object_add(struct daemon *daemon, struct qmp_call *call)
 {
-	static const char *const types[] = { "iothread", NULL };
 	struct args args;
 	const char *id;
 
 	args_begin(&args, call->arguments, call->typed);
 	if (!args_has(&args, "qom-type"))
 		args_refuse(&args, "Parameter 'qom-type' is missing");
-	args_word(&args, "qom-type", types, 0);
+	args_word(&args, "qom-type", command_object_types, 0);
 	id = args_text(&args, "id", ARGS_NEEDED);
 	if (id && !*id)
 		args_refuse(&args, "Parameter 'id' takes a name");

@@ -17,6 +17,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/daemon_internal.h"
+#include "server/reload.h"
 
 #define TAG "ringhost"
 
@@ -62,6 +63,7 @@ static void export_ended(struct exports *exports, const char *id)
 
 	daemon_tell(daemon, "BLOCK_EXPORT_DELETED",
 		    json_pack("{s:s}", "id", id));
+	reload_export_ended(daemon->reload, id);
 }
 
 /* The sizes of all images may have changed. */
@@ -98,6 +100,19 @@ void daemon_node_resized(struct daemon *daemon, struct node *node,
 	}
 }
 
+/* Without files to be read again it is no reason to end either. */
+static void hang_up(struct daemon *daemon)
+{
+	if (daemon->reload) {
+		reload_again(daemon->reload, false, NULL);
+		return;
+	}
+	rh_log(RH_LOG_INFO, TAG,
+	       "SIGHUP: there are no configuration files, so only the sizes "
+	       "of images are looked at");
+	resize_all(daemon);
+}
+
 static void take_signals(struct loop_watch *watch, uint32_t events)
 {
 	struct daemon *daemon = container_of(watch, struct daemon, signals);
@@ -107,6 +122,10 @@ static void take_signals(struct loop_watch *watch, uint32_t events)
 	while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGUSR1) {
 			resize_all(daemon);
+			continue;
+		}
+		if (info.ssi_signo == SIGHUP) {
+			hang_up(daemon);
 			continue;
 		}
 		rh_log(RH_LOG_INFO, TAG,
@@ -180,6 +199,7 @@ static void close_nodes(struct daemon *daemon)
 
 void daemon_deinit(struct daemon *daemon)
 {
+	reload_destroy(daemon->reload);
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);
 	iothreads_deinit(&daemon->iothreads);

@@ -19,6 +19,8 @@
 #include "server/jobs.h"
 #include "server/loop.h"
 
+struct reload;
+
 struct daemon {
 	struct loop loop;
 	struct jobs jobs;
@@ -26,6 +28,7 @@ struct daemon {
 	struct list_node nodes; /* struct node */
 	struct exports exports;
 	struct list_node monitors; /* struct monitor */
+	struct reload *reload;	   /* NULL: there are no configuration files */
 	struct loop_watch signals;
 	int signal_fd;
 	bool quitting;

@@ -4,11 +4,12 @@
  *
  * daemon.c has the loop and what is told, daemon_options.c the command line,
  * daemon_monitor.c the control sockets, daemon_start.c how the process becomes
- * one.
+ * one, daemon_config.c what of the configuration files is for that.
  */
 #ifndef SERVER_DAEMON_INTERNAL_H
 #define SERVER_DAEMON_INTERNAL_H
 
+#include "server/config.h"
 #include "server/daemon.h"
 #include "server/qmp/monitor.h"
 #include "server/socket_file.h"
@@ -53,7 +54,12 @@ struct start {
 	struct chardev chardevs[MAX_CHARDEVS];
 	unsigned int nr_chardevs;
 	enum engine_kind engine;
-	bool engine_given;   /* no silent fallback */
+	bool engine_given;	   /* no silent fallback */
+	const char *config_option; /* --config; NULL: none */
+	char *config_path;	   /* the same, absolute; owned */
+	struct config config;
+	const struct config_item *monitors[MAX_CHARDEVS]; /* of the files */
+	unsigned int nr_monitors;
 	const char *pidfile; /* NULL: none */
 	char *made_pidfile;  /* its absolute path, once it is there */
 	bool daemonize;
@@ -61,10 +67,31 @@ struct start {
 	bool version;
 };
 
+enum daemon_stage {
+	DAEMON_FIRST, /* before the configuration files are read */
+	DAEMON_EARLY, /* before the daemon is there */
+	DAEMON_MAIN,  /* what is served */
+	DAEMON_LAST,  /* when all of that is there */
+};
+
 /*
- * daemon_options.c: take those options that come before the daemon is there
- * (early), or all others. Returns 0 or -errno (logged).
+ * daemon_options.c: take the options of this stage. Returns 0 or -errno
+ * (logged).
  */
-int daemon_take_options(struct start *start, int argc, char **argv, bool early);
+int daemon_take_options(struct start *start, int argc, char **argv,
+			enum daemon_stage stage);
+
+/* One of DAEMON_EARLY, from a file; value outlives start. As above. */
+int daemon_take_setting(struct start *start, const char *name,
+			const char *value);
+
+/*
+ * daemon_config.c: read what --config names; have it served, as far as that
+ * is possible; open its control sockets. Each returns 0 or -errno (logged).
+ */
+int daemon_read_config(struct start *start);
+int daemon_apply_config(struct start *start);
+int daemon_open_monitors(struct start *start);
+void daemon_free_config(struct start *start);
 
 #endif

@@ -14,15 +14,15 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
-#include "server/commands.h"
 #include "server/daemon_internal.h"
+#include "server/record.h"
 
 #define TAG	    "ringhost"
 #define SOCKET_MODE 0600
 
 static void run(void *opaque, const char *name, struct qmp_call *call)
 {
-	commands_run(opaque, name, call);
+	record_run(opaque, name, call);
 }
 
 void daemon_remove_monitor(struct monitor *monitor)

@@ -218,6 +218,12 @@ static int take_aio(struct start *start, const char *value)
 	return 0;
 }
 
+static int take_config(struct start *start, const char *value)
+{
+	start->config_option = value;
+	return 0;
+}
+
 static int take_help(struct start *start, const char *value)
 {
 	(void)value;
@@ -236,19 +242,21 @@ static const struct option_row {
 	const char *name;
 	int (*take)(struct start *start, const char *value);
 	bool has_value;
-	bool early; /* before all that makes something */
+	enum daemon_stage stage;
+	bool in_file; /* has a meaning in a configuration file, too */
 } rows[] = {
-	{ "aio", take_aio, true, true },
-	{ "blockdev", take_blockdev, true, false },
-	{ "chardev", take_chardev, true, false },
-	{ "daemonize", take_daemonize, false, true },
-	{ "export", take_export, true, false },
-	{ "help", take_help, false, true },
-	{ "monitor", take_monitor, true, false },
-	{ "nbd-server", take_nbd_server, true, true },
-	{ "object", take_object, true, false },
-	{ "pidfile", take_pidfile, true, true },
-	{ "version", take_version, false, true },
+	{ "aio", take_aio, true, DAEMON_EARLY, true },
+	{ "blockdev", take_blockdev, true, DAEMON_MAIN },
+	{ "chardev", take_chardev, true, DAEMON_MAIN },
+	{ "config", take_config, true, DAEMON_FIRST },
+	{ "daemonize", take_daemonize, false, DAEMON_EARLY },
+	{ "export", take_export, true, DAEMON_MAIN },
+	{ "help", take_help, false, DAEMON_FIRST },
+	{ "monitor", take_monitor, true, DAEMON_LAST },
+	{ "nbd-server", take_nbd_server, true, DAEMON_EARLY },
+	{ "object", take_object, true, DAEMON_MAIN },
+	{ "pidfile", take_pidfile, true, DAEMON_EARLY, true },
+	{ "version", take_version, false, DAEMON_FIRST },
 };
 
 static const struct option_row *find_row(const char *word, size_t nr)
@@ -272,7 +280,7 @@ static int refuse_word(const char *word)
 
 /* "--name value", "--name=value" or "--name"; *i moves behind it. */
 static int take_word(struct start *start, int argc, char **argv, int *i,
-		     bool early)
+		     enum daemon_stage stage)
 {
 	const char *word = argv[*i];
 	const struct option_row *row;
@@ -295,15 +303,28 @@ static int take_word(struct start *start, int argc, char **argv, int *i,
 		       row->has_value ? "needs a value" : "takes no value");
 		return -EINVAL;
 	}
-	return row->early == early ? row->take(start, value) : 0;
+	return row->stage == stage ? row->take(start, value) : 0;
 }
 
-int daemon_take_options(struct start *start, int argc, char **argv, bool early)
+int daemon_take_options(struct start *start, int argc, char **argv,
+			enum daemon_stage stage)
 {
 	int error = 0;
 	int i = 1;
 
 	while (!error && i < argc)
-		error = take_word(start, argc, argv, &i, early);
+		error = take_word(start, argc, argv, &i, stage);
 	return error;
+}
+
+int daemon_take_setting(struct start *start, const char *name,
+			const char *value)
+{
+	const struct option_row *row = find_row(name, strlen(name));
+
+	if (row && row->in_file)
+		return row->take(start, value);
+	rh_log(RH_LOG_ERROR, TAG, "'%s' has no meaning in a configuration file",
+	       name);
+	return -EINVAL;
 }

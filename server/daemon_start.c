@@ -42,14 +42,17 @@ static const char help_text[] =
 	"           [,logical-block-size=N]             a disk for a VM\n"
 	"  --chardev socket,id=ID,path=SOCKET,server=on,wait=off\n"
 	"  --monitor chardev=ID[,pretty=on]             a control socket (QMP)\n"
+	"  --config FILE|DIR      disks and settings of configuration files, see\n"
+	"                         ringhost.conf(5)\n"
 	"  --pidfile PATH         where to write the process's number\n"
 	"  --daemonize            go into the background once all is served\n"
 	"  --aio io_uring|threads what the threads do I/O with\n"
 	"  --help, --version\n"
 	"\n"
 	"A value may also be a JSON object. SIGTERM ends the daemon when all requests\n"
-	"have ended; SIGUSR1 has it look at the images' sizes again. The commands of\n"
-	"the control socket are in ringhost-qmp(7).\n";
+	"have ended; SIGUSR1 has it look at the images' sizes again; SIGHUP has it read\n"
+	"its configuration again. The commands of the control socket are in\n"
+	"ringhost-qmp(7).\n";
 
 /* Its absolute path is kept, for the end. */
 static int write_pidfile(struct start *start)
@@ -156,7 +159,13 @@ static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 		daemon_init(&start->daemon, start->engine, start->engine_given);
 
 	if (!error)
-		error = daemon_take_options(start, argc, argv, false);
+		error = daemon_apply_config(start);
+	if (!error)
+		error = daemon_take_options(start, argc, argv, DAEMON_MAIN);
+	if (!error)
+		error = daemon_take_options(start, argc, argv, DAEMON_LAST);
+	if (!error)
+		error = daemon_open_monitors(start);
 	if (!error)
 		error = begin_to_serve(start, tell_fd);
 	if (error)
@@ -176,7 +185,7 @@ int daemon_main(int argc, char **argv)
 	int tell_fd = -1;
 	int status;
 
-	if (daemon_take_options(&start, argc, argv, true) < 0)
+	if (daemon_take_options(&start, argc, argv, DAEMON_FIRST) < 0)
 		return EXIT_USAGE;
 	if (start.help || start.version) {
 		if (start.help)
@@ -185,6 +194,10 @@ int daemon_main(int argc, char **argv)
 			printf("ringhost %s\n", rh_version());
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
+	if (daemon_read_config(&start) < 0)
+		return EXIT_FAILURE;
+	if (daemon_take_options(&start, argc, argv, DAEMON_EARLY) < 0)
+		return EXIT_USAGE;
 	if (start.daemonize) {
 		status = fork_away(&tell_fd);
 		if (status >= 0)
@@ -195,5 +208,6 @@ int daemon_main(int argc, char **argv)
 	if (tell_fd >= 0)
 		tell(tell_fd, status);
 	free_chardevs(&start);
+	daemon_free_config(&start);
 	return status;
 }

@@ -90,7 +90,7 @@ static void wait_until_it_serves(struct daemon *daemon)
 	}
 }
 
-void daemon_start(struct daemon *daemon, const char *const *options)
+void daemon_prepare(struct daemon *daemon)
 {
 	struct server *server = &daemon->server;
 
@@ -102,6 +102,12 @@ void daemon_start(struct daemon *daemon, const char *const *options)
 		 server->dir);
 	make_image(daemon, "a.img");
 	make_image(daemon, "b.img");
+}
+
+void daemon_begin(struct daemon *daemon, const char *const *options)
+{
+	struct server *server = &daemon->server;
+
 	server->pid = fork();
 	assert_true(server->pid >= 0);
 	if (server->pid == 0)
@@ -110,11 +116,30 @@ void daemon_start(struct daemon *daemon, const char *const *options)
 	qmp_open(&daemon->qmp, server->socket);
 }
 
-void daemon_stop(struct daemon *daemon)
+void daemon_start(struct daemon *daemon, const char *const *options)
+{
+	daemon_prepare(daemon);
+	daemon_begin(daemon, options);
+}
+
+void daemon_end(struct daemon *daemon)
 {
 	qmp_do(&daemon->qmp, "quit", "{}");
 	assert_int_equal(server_wait(&daemon->server, SERVER_STOP_MSEC), 0);
 	qmp_close(&daemon->qmp);
+}
+
+void daemon_kill(struct daemon *daemon)
+{
+	kill(daemon->server.pid, SIGKILL);
+	assert_int_equal(server_wait(&daemon->server, SERVER_STOP_MSEC),
+			 128 + SIGKILL);
+	qmp_close(&daemon->qmp);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	daemon_end(daemon);
 	server_clean_up(&daemon->server);
 }
 

@@ -30,8 +30,19 @@ extern const char *const daemon_two_disks[];
  */
 void daemon_start(struct daemon *daemon, const char *const *options);
 
+/*
+ * The same in two steps: its directory with the images, and the process. It may
+ * be started again, once it has ended, with daemon_begin() alone.
+ */
+void daemon_prepare(struct daemon *daemon);
+void daemon_begin(struct daemon *daemon, const char *const *options);
+
 /* Ask it to quit; it has to end with status 0. */
 void daemon_stop(struct daemon *daemon);
+
+/* Ask it to quit, or kill it, and keep its directory. */
+void daemon_end(struct daemon *daemon);
+void daemon_kill(struct daemon *daemon);
 
 /* What client_open() takes for the socket of this name. */
 const struct server *daemon_at(struct daemon *daemon, const char *socket);
