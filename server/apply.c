@@ -82,9 +82,11 @@ static void succeed(struct step *step, const char *list)
 	note(step->apply, list, json_string(item->title));
 }
 
-/* arguments: handed over */
-static void run(struct step *step, const char *command, json_t *arguments)
+/* arguments: handed over. item: whose they are */
+static void run(struct step *step, const char *command, json_t *arguments,
+		const struct config_item *item)
 {
+	step->call.typed = item->is_typed;
 	step->arguments = arguments;
 	step->call.arguments = arguments;
 	step->call.answered = answered;
@@ -131,7 +133,7 @@ static void put_back(struct step *step)
 {
 	set_state(step, STEP_PUTTING_BACK);
 	run(step, config_verbs[step->before->kind].add,
-	    json_incref(step->before->arguments));
+	    json_incref(step->before->arguments), step->before);
 }
 
 static void addition_answered(struct step *step, const char *why)
@@ -192,14 +194,14 @@ static void begin_removal(struct step *step)
 	if (step->old->kind == CONFIG_EXPORT && step->apply->hard)
 		json_object_set_new(arguments, "mode", json_string("hard"));
 	set_state(step, STEP_REMOVING);
-	run(step, verb->remove, arguments);
+	run(step, verb->remove, arguments, step->old);
 }
 
 static void begin_addition(struct step *step)
 {
 	set_state(step, STEP_ADDING);
 	run(step, config_verbs[step->new->kind].add,
-	    json_incref(step->new->arguments));
+	    json_incref(step->new->arguments), step->new);
 }
 
 static bool is_needed(const struct apply *apply, const struct step *step)

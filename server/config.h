@@ -33,10 +33,11 @@ struct config_item {
 	enum config_kind kind;
 	char *title; /* "export vm1" */
 	char *name;  /* "vm1"; "" for the daemon */
-	char *file;
+	char *file;  /* NULL: none */
 	unsigned int line;
-	json_t *arguments; /* untyped, as keyval.h makes them */
-	json_t *lines;	   /* the line of each of them */
+	bool is_typed; /* see args.h */
+	json_t *arguments;
+	json_t *lines; /* the line of each of them */
 };
 
 /* The commands that make and unmake an item, and their name for its name. */

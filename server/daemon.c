@@ -17,6 +17,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/daemon_internal.h"
+#include "server/record.h"
 #include "server/reload.h"
 
 #define TAG "ringhost"
@@ -199,6 +200,7 @@ static void close_nodes(struct daemon *daemon)
 
 void daemon_deinit(struct daemon *daemon)
 {
+	record_close(daemon->record);
 	reload_destroy(daemon->reload);
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);

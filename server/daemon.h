@@ -19,6 +19,7 @@
 #include "server/jobs.h"
 #include "server/loop.h"
 
+struct record;
 struct reload;
 
 struct daemon {
@@ -28,6 +29,7 @@ struct daemon {
 	struct list_node nodes; /* struct node */
 	struct exports exports;
 	struct list_node monitors; /* struct monitor */
+	struct record *record;	   /* NULL: there is no --state-dir */
 	struct reload *reload;	   /* NULL: there are no configuration files */
 	struct loop_watch signals;
 	int signal_fd;

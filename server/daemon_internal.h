@@ -60,8 +60,9 @@ struct start {
 	struct config config;
 	const struct config_item *monitors[MAX_CHARDEVS]; /* of the files */
 	unsigned int nr_monitors;
-	const char *pidfile; /* NULL: none */
-	char *made_pidfile;  /* its absolute path, once it is there */
+	const char *state_dir; /* NULL: none */
+	const char *pidfile;   /* NULL: none */
+	char *made_pidfile;    /* its absolute path, once it is there */
 	bool daemonize;
 	bool help;
 	bool version;

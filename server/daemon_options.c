@@ -224,6 +224,12 @@ static int take_config(struct start *start, const char *value)
 	return 0;
 }
 
+static int take_state_dir(struct start *start, const char *value)
+{
+	start->state_dir = value;
+	return 0;
+}
+
 static int take_help(struct start *start, const char *value)
 {
 	(void)value;
@@ -256,6 +262,7 @@ static const struct option_row {
 	{ "nbd-server", take_nbd_server, true, DAEMON_EARLY },
 	{ "object", take_object, true, DAEMON_MAIN },
 	{ "pidfile", take_pidfile, true, DAEMON_EARLY, true },
+	{ "state-dir", take_state_dir, true, DAEMON_EARLY, true },
 	{ "version", take_version, false, DAEMON_FIRST },
 };
 

@@ -20,6 +20,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/daemon_internal.h"
+#include "server/record.h"
 
 #define TAG	   "ringhost"
 
@@ -44,6 +45,7 @@ static const char help_text[] =
 	"  --monitor chardev=ID[,pretty=on]             a control socket (QMP)\n"
 	"  --config FILE|DIR      disks and settings of configuration files, see\n"
 	"                         ringhost.conf(5)\n"
+	"  --state-dir DIR        what clients add is there again after a restart\n"
 	"  --pidfile PATH         where to write the process's number\n"
 	"  --daemonize            go into the background once all is served\n"
 	"  --aio io_uring|threads what the threads do I/O with\n"
@@ -158,10 +160,15 @@ static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 	int error =
 		daemon_init(&start->daemon, start->engine, start->engine_given);
 
+	if (!error && start->state_dir)
+		error = record_open(&start->daemon, start->state_dir,
+				    &start->daemon.record);
 	if (!error)
 		error = daemon_apply_config(start);
 	if (!error)
 		error = daemon_take_options(start, argc, argv, DAEMON_MAIN);
+	if (!error && start->state_dir)
+		record_restore(start->daemon.record);
 	if (!error)
 		error = daemon_take_options(start, argc, argv, DAEMON_LAST);
 	if (!error)
