@@ -63,7 +63,7 @@ fuzz-coverage: deps-check
 		$(BUILD)-coverage -Db_coverage=true
 	@ninja -C $(BUILD)-coverage fuzzers >/dev/null
 	@python3 -B tests/fuzz/coverage.py $(BUILD)-coverage \
-		inflight message options packed split
+		inflight message options packed qmp split
 
 .PHONY: clean
 clean:

@@ -37,6 +37,9 @@ FILES = (
     "server/drivers/fault_values.c", "server/drivers/probe.c",
     "server/options.c",
     "server/options_rows.c", "server/run_command.c", "server/sizes.c",
+    "server/config.c", "server/config_ini.c", "server/qmp/args.c",
+    "server/qmp/call.c", "server/qmp/frame.c", "server/qmp/keyval.c",
+    "server/qmp/session.c",
     "check/options.c", "bench/options.c", "bench/options_rows.c",
 )
 

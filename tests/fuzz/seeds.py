@@ -371,6 +371,70 @@ def option_seeds(seeds):
     seeds.add("options", bytes([3, 0, 16, 2]))
 
 
+def qmp_seeds(seeds):
+    """Clients in all tempers, options, configuration files"""
+    commands = [
+        '{"execute":"query-version"}', '{"execute":"unknown","id":[1,{}]}',
+        '{"execute":"a","arguments":{"id":"x"},"id":7}',
+        '{"execute":"a","arguments":{"id":"x","flag":false,"number":3,'
+        '"size":512,"mode":"hard","any":[],"text":"t","inner":{"path":"p"}}}',
+        '{"execute":"a","arguments":{"id":1}}',
+        '{"execute":"a","arguments":{"id":"x","flag":"on"}}',
+        '{"execute":"a","arguments":{"id":"x","number":2}}',
+        '{"execute":"a","arguments":{"id":"x","number":-1}}',
+        '{"execute":"a","arguments":{"id":"x","size":"1G"}}',
+        '{"execute":"a","arguments":{"id":"x","mode":"soft"}}',
+        '{"execute":"a","arguments":{"id":"x","inner":7}}',
+        '{"execute":"a","arguments":{"id":"x","inner":{}}}',
+        '{"execute":"a","arguments":{"id":"x","inner":{"path":"p",'
+        '"refused":1}}}',
+        '{"execute":"a","arguments":{"id":"x","y":1,"id2":"]\\"}"}}',
+        '{"execute":"a","arguments":{"id":"\\u00e4\\ud83d\\ude00"}}',
+        '{"execute":"qmp_capabilities"}',
+        '{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}',
+        '{"execute":"a","execute":"b"}', '{"execute":1}', '{"exec":"a"}',
+        '{"execute":"a","arguments":[]}', '[]', '[1,{"a":[]}]', '7', 'x\n',
+        '"a"', '{]', '{"a":"\\', "{'a':1}", '{"a":\x01}', "\n\r\t ",
+        "[" * 70, '{"a":' * 70, '{"execute":"' + "a" * 300 + '"}',
+        '{"execute":"a","arguments":{"' + "b" * 300 + '":"\\u00e4"}}']
+    for command, choice in itertools.product(commands, range(0, 32, 3)):
+        text = list(command.encode())
+        seeds.add("qmp", [2, choice | 12, 0xbf] + text)
+        seeds.add("qmp", [2, choice, 0xbf] + text)
+        pieces = []
+        for at in range(0, len(text), 7):
+            pieces += [0x87 if choice & 1 else 7] + text[at:at + 7]
+        seeds.add("qmp", [2, choice & ~8 | 4] + pieces + [0xc0] + pieces)
+    for one, two in itertools.product(commands, repeat=2):
+        seeds.add("qmp", [2, 13, 0xff] + list((one + two).encode()))
+        seeds.add("qmp", [2, 14, 0x40] + list((one + two).encode()))
+    options = """id=x id=x,flag=on id=x,flag=no id=x,flag=y id=x,flag=maybe
+        x,number=7 x,number=70001 x,number= x,number=7x x,number=-7
+        x,size=1G x,size=1P x,mode=safe x,mode=hard x,mode=x
+        x,inner.path=p x,inner=7 x,inner.path=p,inner.refused=on
+        x,any.0=a,any.1=b x,any.0=a,any.2=b x,any.0.a=1,any.1.b=2 a,,b,text=t
+        text=a,,b,id= a.b=1,a=2 a=1,a.b=2 a..b=1 .a=1 a.=1 =x ,
+        a.b.c.d.e.f.g.h.i.j=1 id=x,text=\xff x,x x,y= id x=1,2
+        {"id":"x","number":7} {"id":1} {"id":"x","flag":true} {} { [] {"a":
+        """.split() + ["a" * 200 + "=1", "id=x," + "b=1," * 40]
+    for option, choice in itertools.product(options, (0, 1)):
+        seeds.add("qmp", [0, choice] + list(option.encode("latin-1")))
+    heads = """[iothread_a] [blockdev_a] [export_a] [monitor_a] [daemon] [x_a]
+        [export] [daemon_a] [] [export_a_b] [export_a;b] [export_a [ ]
+        [_export___a_]_;_b [export_a]b [secret_a] [exp_a""".split()
+    heads = [head.replace("_", " ") for head in heads]
+    heads += ["[export " + "a" * nr + "]" for nr in (40, 42, 43, 60, 200)]
+    lines = ["id=x", "x=1", "x = 1 ; c", "x.y=1", "x.0=a", "x", "=1", "  y=2",
+             "x:1", "# c", "; c", "", "node-name=a", "file=a", "iothread=a",
+             "any.0=a", "qom-type=a", "flag=on", "number=7", "x=\xff", "\0",
+             "x=" + "1" * 190, "x=" + "1" * 200, "#" + "c" * 300, "a..b=1"]
+    for head, line in itertools.product(heads, lines):
+        for text in (f"{head}\n{line}\n", f"{line}\n{head}",
+                     f"[blockdev a]\nx=1\r\n{head}\n{line}\n{line}\n",
+                     f"\xef\xbb\xbf[export b]\nnode-name=a\n{head}\n{line}"):
+            seeds.add("qmp", [1] + list(text.encode("latin-1")))
+
+
 def main():
     seeds = Seeds(sys.argv[1])
     message_seeds(seeds)
@@ -380,6 +444,7 @@ def main():
     death_seeds(seeds)
     inflight_seeds(seeds)
     option_seeds(seeds)
+    qmp_seeds(seeds)
 
 
 if __name__ == "__main__":
