@@ -216,21 +216,51 @@ void command_block_export_del(struct daemon *daemon, struct qmp_call *call)
 		command_end(call, exports_remove(&daemon->exports, id, hard));
 }
 
+/* The ids of those that run a queue of it, or may do so. */
+static json_t *threads_of(struct daemon *daemon, const struct export *export)
+{
+	json_t *list = json_array();
+
+	list_for_each(node, &daemon->iothreads.list) {
+		const struct iothread *iothread = iothread_of(node);
+
+		if (export_uses(export, iothread->worker))
+			json_array_append_new(list,
+					      json_string(iothread->name));
+	}
+	return list;
+}
+
+static json_t *describe(struct daemon *daemon,
+			const struct published *published)
+{
+	const struct export *export = published->export;
+	pid_t peer = export_peer(export);
+	json_t *object =
+		json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:i,s:I,s:o}", "id",
+			  published->id, "type", "vhost-user-blk", "node-name",
+			  published->node->name, "shutting-down",
+			  published->ending, "x-connected", peer != -1,
+			  "x-writable", published->writable, "x-num-queues",
+			  (int)export_nr_queues(export), "x-block-size",
+			  (json_int_t)export_block_bytes(export), "x-iothreads",
+			  threads_of(daemon, export));
+
+	if (published->path)
+		json_object_set_new(object, "x-path",
+				    json_string(published->path));
+	if (peer > 0)
+		json_object_set_new(object, "x-pid", json_integer(peer));
+	return object;
+}
+
 void command_query_block_exports(struct daemon *daemon, struct qmp_call *call)
 {
 	json_t *list = json_array();
 
-	list_for_each(node, &daemon->exports.list) {
-		const struct published *published = published_of(node);
-
-		json_array_append_new(
-			list,
-			json_pack("{s:s,s:s,s:s,s:b,s:b}", "id", published->id,
-				  "type", "vhost-user-blk", "node-name",
-				  published->node->name, "shutting-down",
-				  published->ending, "x-connected",
-				  export_peer(published->export) != -1));
-	}
+	list_for_each(node, &daemon->exports.list)
+		json_array_append_new(list,
+				      describe(daemon, published_of(node)));
 	qmp_return(call, list);
 }
 

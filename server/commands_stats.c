@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base.h"
+#include "common/loglinear.h"
 #include "common/nsec.h"
 #include "server/blk_stats.h"
 #include "server/commands.h"
@@ -38,6 +39,23 @@ static void add_queue(struct sums *sums, const struct blk_stats *stats)
 static void put(json_t *object, const char *name, uint64_t value)
 {
 	json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+/* Those in which there is something, each with the longest time in it. */
+static json_t *buckets_of(const struct blk_kind_sum *sum)
+{
+	json_t *buckets = json_array();
+
+	for (unsigned int i = 0; i < BLK_LATENCY_NR_BUCKETS; i++) {
+		uint64_t end = loglinear_lowest(i + 1, BLK_LATENCY_SUB_BITS);
+
+		if (sum->buckets[i])
+			json_array_append_new(
+				buckets,
+				json_pack("[I,I]", (json_int_t)(end - 1),
+					  (json_int_t)sum->buckets[i]));
+	}
+	return buckets;
 }
 
 static json_t *latency_of(const struct blk_kind_sum *sum)
@@ -79,9 +97,19 @@ static void put_sums(json_t *object, const struct sums *sums)
 	json_object_set_new(object, "latency", latency);
 }
 
+/* Into what put_sums() has made. */
+static void put_buckets(json_t *object, const struct sums *sums)
+{
+	json_t *latency = json_object_get(object, "latency");
+
+	for (unsigned int kind = 0; kind < BLK_NR_KINDS; kind++)
+		json_object_set_new(json_object_get(latency, kind_names[kind]),
+				    "buckets", buckets_of(&sums->kinds[kind]));
+}
+
 static json_t *describe_queue(struct daemon *daemon,
 			      const struct export *export, unsigned int queue,
-			      struct sums *sums)
+			      struct sums *sums, bool buckets)
 {
 	const struct blk_stats *stats = export_stats(export, queue);
 	const struct iothread *iothread = iothreads_of(
@@ -96,20 +124,22 @@ static json_t *describe_queue(struct daemon *daemon,
 				       json_null());
 	put(object, "under-way", atomic_load(&stats->nr_under_way));
 	put_sums(object, sums);
+	if (buckets)
+		put_buckets(object, sums);
 	return object;
 }
 
 static json_t *describe_export(struct daemon *daemon,
 			       const struct published *published,
-			       struct sums *sums)
+			       struct sums *sums, bool buckets)
 {
 	const struct export *export = published->export;
 	pid_t pid = export_peer(export);
 	json_t *queues = json_array();
 
 	for (unsigned int i = 0; i < export_nr_queues(export); i++)
-		json_array_append_new(queues,
-				      describe_queue(daemon, export, i, sums));
+		json_array_append_new(queues, describe_queue(daemon, export, i,
+							     sums, buckets));
 	return json_pack("{s:s,s:s,s:b,s:I,s:o}", "id", published->id,
 			 "node-name", published->node->name, "connected",
 			 pid != -1, "pid", (json_int_t)MAX(pid, 0), "queues",
@@ -132,9 +162,11 @@ void command_x_query_stats(struct daemon *daemon, struct qmp_call *call)
 	struct args args;
 	const char *id;
 	json_t *list;
+	bool buckets;
 
 	args_begin(&args, call->arguments, call->typed);
 	id = args_text(&args, "id", ARGS_OPTIONAL);
+	buckets = args_flag(&args, "buckets", false);
 	if (id && !exports_find(&daemon->exports, id))
 		args_refuse(&args, "Export '%.64s' is not found", id);
 	if (args_end(&args) < 0) {
@@ -149,8 +181,9 @@ void command_x_query_stats(struct daemon *daemon, struct qmp_call *call)
 		const struct published *published = published_of(node);
 
 		if (!id || !strcmp(id, published->id))
-			json_array_append_new(
-				list, describe_export(daemon, published, sums));
+			json_array_append_new(list,
+					      describe_export(daemon, published,
+							      sums, buckets));
 	}
 	qmp_return(call, list);
 }

@@ -146,6 +146,7 @@ static struct published *allocate(struct exports *exports,
 	list_init(&published->link);
 	published->exports = exports;
 	published->node = spec->node;
+	published->writable = !spec->options.read_only;
 	published->watch =
 		(struct loop_watch){ .fd = -1, .ready = export_ready };
 	socket_file_init(&published->socket_file);

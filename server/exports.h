@@ -34,6 +34,7 @@ struct published {
 	struct node *node; /* of the export, not owned */
 	struct loop_watch watch;
 	struct socket_file socket_file;
+	bool writable;
 	bool ending;
 };
 

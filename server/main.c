@@ -22,6 +22,7 @@
 #include "common/base.h"
 #include "common/log.h"
 #include "check/check.h"
+#include "ctl/ctl.h"
 #include "server/complaint.h"
 #include "server/daemon.h"
 #include "server/hints.h"
@@ -38,6 +39,7 @@ static const char help_text[] =
 	"  ringhost run [OPTIONS] IMAGE -- qemu-system-x86_64 ...\n"
 	"                                             start a VM with it as a disk\n"
 	"  ringhost daemon OPTIONS                    many disks, changed as it runs\n"
+	"  ringhost ctl COMMAND                       look at and change a daemon's disks\n"
 	"  ringhost check SOCKET                      test a vhost-user-blk back-end\n"
 	"  ringhost bench SOCKET                      measure how fast one is\n"
 	"  ringhost help                              this text\n"
@@ -252,6 +254,8 @@ int main(int argc, char **argv)
 		return bench_main(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "daemon"))
 		return daemon_main(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		return ctl_main(argc - 1, argv + 1);
 	if (options_parse(argc, argv, &options) < 0)
 		return EXIT_USAGE;
 	set_log_level(&options);

@@ -384,6 +384,8 @@ void qmp_session_destroy(struct qmp_session *session)
 		return;
 	if (session->command)
 		session->command->session = NULL;
+	/* the last that it is told is that the daemon ends */
+	send_out(session);
 	loop_remove(session->host->loop, &session->watch);
 	rh_fd_close(&session->fd);
 	qmp_frame_deinit(&session->in);

@@ -11,7 +11,7 @@ import os
 import sys
 
 FOLDERS = ("common", "include", "lib", "server", "check", "examples", "bench",
-           "tests")
+           "ctl", "tests")
 SKIPPED = {".git", "__pycache__", "corpus"}
 
 

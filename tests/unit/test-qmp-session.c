@@ -232,6 +232,20 @@ static void events_come_after_the_negotiation_only(void **state)
 }
 
 /* 64 MiB of answers are asked for: neither side's memory has them all. */
+/* No turn of the loop comes any more. */
+static void what_is_told_before_the_end_is_sent(void **state)
+{
+	json_t *event = json_pack("{s:s}", "event", "LAST");
+
+	(void)state;
+	negotiate();
+	qmp_monitor_tell(world.monitor, event);
+	json_decref(event);
+	qmp_monitor_destroy(world.monitor);
+	world.monitor = NULL;
+	assert_non_null(strstr(heard(), "\"LAST\""));
+}
+
 static void who_does_not_read_is_read_from_no_more(void **state)
 {
 	static char command[1 << 16];
@@ -303,6 +317,7 @@ int main(void)
 		A_TEST(an_answer_may_come_later_and_the_next_command_waits),
 		A_TEST(a_client_may_go_before_its_answer),
 		A_TEST(events_come_after_the_negotiation_only),
+		A_TEST(what_is_told_before_the_end_is_sent),
 		A_TEST(who_does_not_read_is_read_from_no_more),
 		A_TEST(a_command_without_an_end_ends_the_session),
 		A_TEST(what_is_sent_before_the_end_is_answered),
