@@ -29,8 +29,13 @@
  * QEMU and cloud-hypervisor even without indirect descriptors; and together
  * they stay below BLK_MAX_DATA_BYTES.
  */
-#define SEG_MAX	       126
-#define SIZE_MAX_BYTES (16u << 20)
+#define SEG_MAX 126
+/*
+ * SeaBIOS asks for as many blocks at once as the lower 16 bits of seg_max times
+ * size_max have room for, so these must not be 0: now it is 16 blocks or more,
+ * whatever the size of the queue.
+ */
+#define SIZE_MAX_BYTES ((16u << 20) - (60u << 10))
 
 _Static_assert(SEG_MAX *UINT64_C(1) * SIZE_MAX_BYTES <= BLK_MAX_DATA_BYTES,
 	       "a request that keeps to seg_max and size_max is served");
