@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "common/base.h"
+#include "common/fd.h"
 #include "common/peerfd.h"
 #include "lib/channel.h"
 
@@ -81,6 +82,22 @@ void rh_channel_close(struct rh_channel *channel)
 {
 	rh_socket_close(&channel->fd);
 	end_channel(channel, -ECONNRESET);
+}
+
+void rh_channel_let_go(struct rh_channel *channel)
+{
+	rh_fd_close(&channel->fd);
+	channel->state = RH_CHANNEL_CLOSED;
+	rh_incoming_reset(&channel->answer);
+	rh_outgoing_reset(&channel->outgoing);
+}
+
+void rh_channel_await(struct rh_channel *channel, uint32_t asked,
+		      bool brings_fd)
+{
+	channel->asked = asked;
+	channel->brings_fd = brings_fd;
+	channel->state = RH_CHANNEL_WAITING;
 }
 
 static int send_message(struct rh_channel *channel,

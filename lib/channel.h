@@ -83,6 +83,16 @@ void rh_channel_open(struct rh_channel *channel, int fd);
 /* A closed channel is accepted. */
 void rh_channel_close(struct rh_channel *channel);
 
+/* Forget it, and leave it open for another who has it, too. Nobody is told. */
+void rh_channel_let_go(struct rh_channel *channel);
+
+/*
+ * The answer to a message that somebody else has sent is due. The owner's
+ * answered() is called at its end, as if next() had given it out.
+ */
+void rh_channel_await(struct rh_channel *channel, uint32_t asked,
+		      bool brings_fd);
+
 /*
  * Send what the owner has, as long as the channel is free. Never blocks.
  * Returns 0, or -errno when it failed and was closed.

@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <ringhost/handover.h>
 #include <ringhost/object.h>
 
 #include "common/fd.h"
@@ -35,12 +36,7 @@ static void settle(struct rh_device *device);
 /* Its address names the thread. */
 static _Thread_local char thread_token;
 
-/*
- * Calls nest when an operation of the device calls into it again; the
- * outermost one settles, in its next run if it is past that already. Two
- * threads at once are a bug of the program.
- */
-static void enter(struct rh_device *device)
+void rh_device_enter(struct rh_device *device)
 {
 	void *inside = NULL;
 
@@ -50,7 +46,7 @@ static void enter(struct rh_device *device)
 	device->depth++;
 }
 
-static void leave(struct rh_device *device)
+void rh_device_leave(struct rh_device *device)
 {
 	if (device->depth == 1)
 		settle(device);
@@ -264,11 +260,11 @@ int rh_device_run(struct rh_device *device)
 	/* An operation of the device: what is being done is to end first. */
 	if (atomic_load(&device->busy) == &thread_token)
 		return device->listen_error;
-	enter(device);
+	rh_device_enter(device);
 	nr_events = epoll_wait(device->epoll_fd, events, EVENTS_A_RUN, 0);
 	for (int i = 0; i < nr_events; i++)
 		dispatch(device, events[i].data.u32);
-	leave(device);
+	rh_device_leave(device);
 	return device->listen_error;
 }
 
@@ -280,12 +276,12 @@ int rh_device_listen(struct rh_device *device, int fd)
 		return error;
 	if (device->listen_fd >= 0 || device->state != RH_DEVICE_IDLE)
 		return -EBUSY;
-	enter(device);
+	rh_device_enter(device);
 	device->listen_fd = fd;
 	error = rh_watch_listener(device, may_accept(device));
 	if (error)
 		device->listen_fd = -1;
-	leave(device);
+	rh_device_leave(device);
 	return error;
 }
 
@@ -297,23 +293,23 @@ int rh_device_connect(struct rh_device *device, int fd)
 		return error;
 	if (device->listen_fd >= 0 || device->state != RH_DEVICE_IDLE)
 		return -EBUSY;
-	enter(device);
+	rh_device_enter(device);
 	device->connection = fd;
 	error = rh_watch_connection(device, EPOLLIN);
 	if (error)
 		device->connection = -1;
 	else
 		rh_session_begin(device, fd);
-	leave(device);
+	rh_device_leave(device);
 	return error;
 }
 
 void rh_device_stop(struct rh_device *device)
 {
-	enter(device);
+	rh_device_enter(device);
 	close_listener(device);
 	rh_session_close(device, 0);
-	leave(device);
+	rh_device_leave(device);
 }
 
 bool rh_device_finished(const struct rh_device *device)
@@ -323,28 +319,28 @@ bool rh_device_finished(const struct rh_device *device)
 
 void rh_device_pause(struct rh_device *device)
 {
-	enter(device);
+	rh_device_enter(device);
 	if (device->pause == RH_PAUSE_OFF) {
 		device->pause = RH_PAUSE_WAITING;
 		rh_stop_all_queues(device);
 	}
-	leave(device);
+	rh_device_leave(device);
 }
 
 void rh_device_resume(struct rh_device *device)
 {
-	enter(device);
+	rh_device_enter(device);
 	device->pause = RH_PAUSE_OFF;
-	leave(device);
+	rh_device_leave(device);
 }
 
 int rh_device_config_changed(struct rh_device *device)
 {
 	int outcome;
 
-	enter(device);
+	rh_device_enter(device);
 	outcome = rh_outbox_config_changed(&device->session.outbox);
-	leave(device);
+	rh_device_leave(device);
 	return outcome;
 }
 
@@ -354,9 +350,9 @@ static int tell_object(struct rh_device *device,
 {
 	int error;
 
-	enter(device);
+	rh_device_enter(device);
 	error = rh_outbox_object(&device->session.outbox, request, uuid);
-	leave(device);
+	rh_device_leave(device);
 	return error;
 }
 
@@ -419,6 +415,9 @@ static int create_queues(struct rh_device *device)
 		error = rh_inband_init(device);
 	if (!error)
 		device->session.empty->wake_fd = device->wake_fd;
+	if (!error)
+		device->session.empty->keeps_files =
+			config->flags & RH_DEVICE_HAND_OVER;
 	return error;
 }
 

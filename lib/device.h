@@ -75,4 +75,13 @@ struct rh_device {
 	unsigned int depth;   /* of its calls, which may nest */
 };
 
+/*
+ * Around whatever somebody from outside does to a device. Calls nest when an
+ * operation of the device calls into it again; the outermost one does all that
+ * the state allows then, in its next run if it is past that already. Two
+ * threads at once are a bug of the program.
+ */
+void rh_device_enter(struct rh_device *device);
+void rh_device_leave(struct rh_device *device);
+
 #endif

@@ -74,7 +74,7 @@ static int use_region(struct rh_request *request,
 	int error;
 
 	error = rh_range_map(fd, wire->mmap_offset, wire->mmap_bytes,
-			     state->empty->wake_fd, &range);
+			     state->empty, &range);
 	if (error)
 		return rh_refuse(request, error,
 				 "its region cannot be mapped, or exceeds its "

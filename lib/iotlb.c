@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/iotlb.h"
 
@@ -286,6 +287,36 @@ static void change(struct rh_iotlb *iotlb, struct range range,
 	if (has_after)
 		ranges[nr++] = after;
 	replace(iotlb, begin, end, ranges, nr);
+}
+
+static uint64_t user_addr_of(const struct rh_map *map,
+			     const struct range *range)
+{
+	for (unsigned int i = 0; i < map->nr_regions; i++) {
+		const struct rh_region *region = &map->regions[i];
+
+		if (lies_in(range, region))
+			return region->frontend_start +
+			       (uint64_t)(range->host - region->host);
+	}
+	return UINT64_MAX; /* in none, which an update would not say */
+}
+
+bool rh_iotlb_entry(const struct rh_iotlb *iotlb, const struct rh_map *map,
+		    unsigned int i, struct vhost_user_iotlb *ret)
+{
+	struct range range;
+
+	if (i >= LOAD(iotlb->nr_entries))
+		return false;
+	range = get(iotlb, i);
+	memset(ret, 0, sizeof(*ret));
+	ret->iova = range.first;
+	ret->size_bytes = range.last - range.first + 1;
+	ret->user_addr = user_addr_of(map, &range);
+	ret->permission = (uint8_t)range.permission;
+	ret->type = VHOST_IOTLB_UPDATE;
+	return true;
 }
 
 /* Change the table region by region; without insert only look. */

@@ -16,6 +16,7 @@
 #ifndef LIB_IOTLB_H
 #define LIB_IOTLB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/memory.h"
@@ -64,6 +65,13 @@ int rh_iotlb_invalid_range(const struct vhost_user_iotlb *invalidation,
 /* Take out a range; what is left of entries that it cuts stays. */
 void rh_iotlb_invalidate(struct rh_iotlb *iotlb, struct iova first,
 			 struct iova last);
+
+/*
+ * Entry number i as the update that would put it in. Returns false when there
+ * are not so many. map: that of the updates. Control thread.
+ */
+bool rh_iotlb_entry(const struct rh_iotlb *iotlb, const struct rh_map *map,
+		    unsigned int i, struct vhost_user_iotlb *ret);
 
 /*
  * Where the first of these bytes lie.

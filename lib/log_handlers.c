@@ -26,7 +26,7 @@ int rh_handle_set_log_base(struct rh_request *request)
 		return rh_refuse(request, -EINVAL,
 				 "its log is too small for the guest's memory");
 	error = rh_range_map(request->incoming->fds[0], wire.mmap_offset,
-			     wire.size_bytes, state->empty->wake_fd, &bitmap);
+			     wire.size_bytes, state->empty, &bitmap);
 	if (error)
 		return rh_refuse(request, error,
 				 error == -EINVAL ?

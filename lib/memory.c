@@ -7,12 +7,14 @@
  * all other regions, before anything is mapped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "common/peerfd.h"
 #include "lib/guard.h"
 #include "lib/memory.h"
 #include "lib/range.h"
@@ -22,6 +24,8 @@ struct rh_mapping {
 	void *address;
 	size_t size_bytes;
 	struct rh_guard *guard;
+	uint64_t offset; /* of address in its file */
+	int fd;		 /* the file; -1: not kept */
 };
 
 static void put_mapping(struct rh_mapping *mapping)
@@ -31,10 +35,13 @@ static void put_mapping(struct rh_mapping *mapping)
 	if (mapping->guard)
 		rh_guard_release(mapping->guard);
 	munmap(mapping->address, mapping->size_bytes);
+	rh_peerfd_close(&mapping->fd);
 	free(mapping);
 }
 
-static struct rh_map *allocate_map(unsigned int nr_regions, int wake_fd)
+/* like: what it inherits from; NULL: nothing */
+static struct rh_map *allocate_map(unsigned int nr_regions,
+				   const struct rh_map *like)
 {
 	struct rh_map *map;
 
@@ -42,13 +49,14 @@ static struct rh_map *allocate_map(unsigned int nr_regions, int wake_fd)
 	if (!map)
 		return NULL;
 	map->nr_refs = 1;
-	map->wake_fd = wake_fd;
+	map->wake_fd = like ? like->wake_fd : -1;
+	map->keeps_files = like && like->keeps_files;
 	return map;
 }
 
 int rh_map_create(struct rh_map **ret)
 {
-	struct rh_map *map = allocate_map(0, -1);
+	struct rh_map *map = allocate_map(0, NULL);
 
 	if (!map)
 		return -ENOMEM;
@@ -90,6 +98,22 @@ void *rh_region_pages(const struct rh_region *region, size_t *size_bytes)
 {
 	*size_bytes = region->mapping->size_bytes;
 	return region->mapping->address;
+}
+
+/* Whole regions and ranges begin in the mapping, at lead_bytes. */
+static int file_of(const struct rh_mapping *mapping, uint64_t lead_bytes,
+		   uint64_t *offset)
+{
+	*offset = mapping->offset + lead_bytes;
+	return mapping->fd;
+}
+
+int rh_region_file(const struct rh_region *region, uint64_t *offset)
+{
+	const uint8_t *begin = region->mapping->address;
+
+	return file_of(region->mapping, (uint64_t)(region->host - begin),
+		       offset);
 }
 
 /* Append region to a map that has room for it; its mapping gets shared. */
@@ -170,6 +194,8 @@ static int map_file(int fd, uint64_t offset, size_t size_bytes,
 		return -ENOMEM;
 	mapping->nr_refs = 1;
 	mapping->size_bytes = size_bytes;
+	mapping->offset = offset;
+	mapping->fd = -1;
 	mapping->address = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
 	if (mapping->address == MAP_FAILED) {
@@ -183,9 +209,12 @@ static int map_file(int fd, uint64_t offset, size_t size_bytes,
 	return 0;
 }
 
-/* As map_file(), for memory that its owner can take back at any moment. */
-static int map_guarded(int fd, uint64_t offset, size_t size_bytes, int wake_fd,
-		       struct rh_mapping **ret)
+/*
+ * As map_file(), for memory that its owner can take back at any moment. Without
+ * a file descriptor to spare the session is as good, but for being handed over.
+ */
+static int map_guarded(int fd, uint64_t offset, size_t size_bytes,
+		       const struct rh_map *like, struct rh_mapping **ret)
 {
 	struct rh_mapping *mapping = NULL;
 	int error;
@@ -193,19 +222,21 @@ static int map_guarded(int fd, uint64_t offset, size_t size_bytes, int wake_fd,
 	error = map_file(fd, offset, size_bytes, &mapping);
 	if (error)
 		return error;
-	error = rh_guard_create(mapping->address, size_bytes, wake_fd,
-				&mapping->guard);
+	error = rh_guard_create(mapping->address, size_bytes,
+				like ? like->wake_fd : -1, &mapping->guard);
 	if (error) {
 		put_mapping(mapping);
 		return error;
 	}
+	if (like && like->keeps_files)
+		mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	*ret = mapping;
 	return 0;
 }
 
 /* An offset within a page is served by mapping from the page's start on. */
-static int map_region(const struct vhost_user_region *wire, int fd, int wake_fd,
-		      struct rh_region *region)
+static int map_region(const struct vhost_user_region *wire, int fd,
+		      const struct rh_map *like, struct rh_region *region)
 {
 	uint64_t file_start =
 		align_down(wire->mmap_offset, (uint64_t)sysconf(_SC_PAGESIZE));
@@ -217,7 +248,7 @@ static int map_region(const struct vhost_user_region *wire, int fd, int wake_fd,
 
 	size_bytes = align_down(lead_bytes + wire->size_bytes + page_bytes - 1,
 				page_bytes);
-	error = map_guarded(fd, file_start, size_bytes, wake_fd, &mapping);
+	error = map_guarded(fd, file_start, size_bytes, like, &mapping);
 	if (error)
 		return error;
 
@@ -248,10 +279,10 @@ int rh_map_add(const struct rh_map *map, const struct vhost_user_region *wire,
 	if (overlaps_any(map, wire))
 		return -EEXIST;
 
-	next = allocate_map(map->nr_regions + 1, map->wake_fd);
+	next = allocate_map(map->nr_regions + 1, map);
 	if (!next)
 		return -ENOMEM;
-	error = map_region(wire, fd, map->wake_fd, &region);
+	error = map_region(wire, fd, map, &region);
 	if (error) {
 		rh_map_put(next);
 		return error;
@@ -288,7 +319,7 @@ int rh_map_remove(const struct rh_map *map,
 	if (found == map->nr_regions)
 		return -ENOENT;
 
-	next = allocate_map(map->nr_regions - 1, map->wake_fd);
+	next = allocate_map(map->nr_regions - 1, map);
 	if (!next)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < map->nr_regions; i++) {
@@ -327,8 +358,8 @@ uint8_t *rh_map_frontend(const struct rh_map *map, struct frontend_addr addr,
 	return region->host + offset;
 }
 
-int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
-		 struct rh_range *ret)
+int rh_range_map(int fd, uint64_t offset, uint64_t bytes,
+		 const struct rh_map *like, struct rh_range *ret)
 {
 	struct rh_mapping *mapping = NULL;
 	uint64_t page_bytes = page_bytes_of(fd);
@@ -343,7 +374,7 @@ int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
 		return error;
 	error = map_guarded(fd, offset,
 			    align_down(bytes + page_bytes - 1, page_bytes),
-			    wake_fd, &mapping);
+			    like, &mapping);
 	if (error)
 		return error;
 	ret->address = mapping->address;
@@ -357,6 +388,11 @@ void rh_range_unmap(struct rh_range *range)
 	if (range->mapping)
 		put_mapping(range->mapping);
 	memset(range, 0, sizeof(*range));
+}
+
+int rh_range_file(const struct rh_range *range, uint64_t *offset)
+{
+	return range->mapping ? file_of(range->mapping, 0, offset) : -1;
 }
 
 bool rh_range_lost(const struct rh_range *range)

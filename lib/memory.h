@@ -46,13 +46,14 @@ struct rh_region {
 struct rh_map {
 	unsigned int nr_refs;
 	int wake_fd; /* signalled when a region is lost; -1: none; not owned */
+	bool keeps_files; /* so that rh_region_file() has something to tell */
 	unsigned int nr_regions;
 	struct rh_region regions[]; /* by guest_start, apart from each other */
 };
 
 /*
- * An empty map, with one reference, without a wake_fd; maps that are made from
- * it inherit what is set then. Returns 0 or -ENOMEM.
+ * An empty map, with one reference, without a wake_fd, which keeps no files;
+ * maps that are made from it inherit what is set then. Returns 0 or -ENOMEM.
  */
 int rh_map_create(struct rh_map **ret);
 
@@ -69,6 +70,12 @@ void rh_map_revoke(const struct rh_map *map);
 
 /* What was mapped for a region: the whole pages around it. */
 void *rh_region_pages(const struct rh_region *region, size_t *size_bytes);
+
+/*
+ * The file that a region was mapped from, with *offset set to where it begins
+ * there. Still the map's; -1 if it was not kept.
+ */
+int rh_region_file(const struct rh_region *region, uint64_t *offset);
 
 /*
  * A new map: map and one region more, mapped from fd (which stays the

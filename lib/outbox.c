@@ -183,7 +183,8 @@ static void answered(void *opaque, struct rh_channel_answer *answer)
 {
 	struct rh_outbox *outbox = opaque;
 
-	sources[outbox->speaker].answered(outbox, answer);
+	if (outbox->speaker < ARRAY_SIZE(sources))
+		sources[outbox->speaker].answered(outbox, answer);
 }
 
 void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
@@ -228,6 +229,12 @@ static bool any_waits(const struct rh_outbox *outbox)
 			return true;
 	}
 	return false;
+}
+
+void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd)
+{
+	outbox->speaker = ARRAY_SIZE(sources);
+	rh_channel_await(&outbox->channel, asked, brings_fd);
 }
 
 int rh_outbox_send(struct rh_outbox *outbox)

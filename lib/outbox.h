@@ -30,7 +30,8 @@ struct rh_outbox {
 	struct rh_queue *told;	 /* whose message is on its way */
 	bool config_changed;
 	struct rh_objects objects;
-	unsigned int speaker;	/* the source whose message is on its way */
+	unsigned int speaker;	/* the source whose message is on its way; one
+				 * above all sources: none of ours */
 	struct rh_miss *misses; /* nr_misses of them; not owned */
 	unsigned int nr_misses;
 	unsigned int asking; /* the one that question is of */
@@ -49,6 +50,12 @@ void rh_outbox_set_misses(struct rh_outbox *outbox, struct rh_miss *misses,
 
 /* Close the channel and forget what was to be said. */
 void rh_outbox_reset(struct rh_outbox *outbox);
+
+/*
+ * Somebody else has sent this message over the channel, which is open: what is
+ * answered to it is of no interest.
+ */
+void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd);
 
 /*
  * Send what can be sent. Returns 0, or -errno when the channel failed and was

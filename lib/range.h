@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rh_map;
 struct rh_mapping;
 
 /* All zero: nothing is mapped. */
@@ -22,12 +23,16 @@ struct rh_range {
 
 /*
  * Map bytes from offset on, for reading and writing; fd stays the caller's.
- * wake_fd: signalled when the range is lost, or -1. Returns 0 with *ret set,
- * or -errno: -EINVAL for a range that is empty, wraps, exceeds its file or
- * does not begin on a page, else what mmap(2) said.
+ * like: as regions of this map it wakes somebody when it is lost, and keeps its
+ * file or not; NULL: neither. Returns 0 with *ret set, or -errno: -EINVAL for a range that is
+ * empty, wraps, exceeds its file or does not begin on a page, else what mmap(2)
+ * said.
  */
-int rh_range_map(int fd, uint64_t offset, uint64_t bytes, int wake_fd,
-		 struct rh_range *ret);
+int rh_range_map(int fd, uint64_t offset, uint64_t bytes,
+		 const struct rh_map *like, struct rh_range *ret);
+
+/* As rh_region_file(); -1 when nothing is mapped, too. */
+int rh_range_file(const struct rh_range *range, uint64_t *offset);
 
 /* Harmless when nothing is mapped. */
 void rh_range_unmap(struct rh_range *range);

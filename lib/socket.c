@@ -8,6 +8,7 @@
  * with; a front-end sends them with the header, and so they are refused when
  * they come with anything else.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -162,6 +163,39 @@ int rh_socket_receive(int fd, struct rh_incoming *incoming,
 		return -EPROTO;
 	return receive_until(fd, incoming, incoming->payload, header_bytes,
 			     header_bytes + incoming->header.size);
+}
+
+/* A stream socket takes what fits into one buffer whole, or not at all. */
+int rh_socket_put_message(int fd, const struct vhost_user_header *header,
+			  const void *payload, const int *fds,
+			  unsigned int nr_fds)
+{
+	union {
+		char bytes[CMSG_SPACE(VHOST_USER_MAX_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct iovec iov[2] = {
+		{ .iov_base = (void *)header, .iov_len = sizeof(*header) },
+		{ .iov_base = (void *)payload, .iov_len = header->size },
+	};
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t done;
+
+	assert(nr_fds <= VHOST_USER_MAX_FDS);
+	if (nr_fds) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, nr_fds * sizeof(int));
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
+	}
+	do {
+		done = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (done < 0 && errno == EINTR);
+	if (done < 0)
+		return -errno;
+	return (size_t)done == sizeof(*header) + header->size ? 0 : -EIO;
 }
 
 ssize_t rh_socket_put(int fd, const void *data, size_t bytes)

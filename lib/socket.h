@@ -66,6 +66,15 @@ ssize_t rh_socket_put(int fd, const void *data, size_t bytes);
 ssize_t rh_socket_get(int fd, void *data, size_t bytes);
 
 /*
+ * A whole message with nr_fds fds, which stay the caller's, into a socket with
+ * room for it. Returns 0, -EAGAIN when the peer must read first, -ETOOMANYREFS
+ * when too many fds of this user are on their way, or another -errno.
+ */
+int rh_socket_put_message(int fd, const struct vhost_user_header *header,
+			  const void *payload, const int *fds,
+			  unsigned int nr_fds);
+
+/*
  * Bytes that wait for the peer to read. Bounded: a peer that asks and never
  * reads the answers runs into -ENOBUFS.
  */

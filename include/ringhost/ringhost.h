@@ -7,6 +7,7 @@
 #include <ringhost/log.h>
 #include <ringhost/queue.h>
 #include <ringhost/device.h>
+#include <ringhost/handover.h>
 #include <ringhost/object.h>
 #include <ringhost/socket.h>
 #include <ringhost/poll.h>

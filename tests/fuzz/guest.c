@@ -76,7 +76,7 @@ static void create_log(struct fuzz_guest *guest)
 
 	FUZZ_CHECK(fd >= 0);
 	rh_dirty_log_init(&guest->log);
-	FUZZ_CHECK(!rh_range_map(fd, 0, LOG_BYTES, -1, &guest->log.bitmap));
+	FUZZ_CHECK(!rh_range_map(fd, 0, LOG_BYTES, NULL, &guest->log.bitmap));
 	guest->log_view = map_file(fd, LOG_BYTES);
 	rh_fd_close(&fd);
 }

@@ -35,7 +35,7 @@ static void create(void)
 	region = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		      0);
 	FUZZ_CHECK(region != MAP_FAILED);
-	FUZZ_CHECK(!rh_range_map(fd, 0, FILE_BYTES, -1, &inflight.range));
+	FUZZ_CHECK(!rh_range_map(fd, 0, FILE_BYTES, NULL, &inflight.range));
 	inflight.nr_queues = 1;
 	memset(canaries, 0xc5, FILE_BYTES);
 	rh_fd_close(&fd);

@@ -129,8 +129,8 @@ static void init_inflight(struct world *world)
 	int fd = rh_memfd_create("inflight", bytes);
 
 	assert_true(fd >= 0);
-	assert_int_equal(rh_range_map(fd, 0, bytes, -1, &world->inflight.range),
-			 0);
+	assert_int_equal(
+		rh_range_map(fd, 0, bytes, NULL, &world->inflight.range), 0);
 	rh_fd_close(&fd);
 	world->inflight.nr_queues = 1;
 	world->inflight.queue_size = WORLD_RING_SIZE;

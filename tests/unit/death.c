@@ -49,7 +49,7 @@ void death_world_init(struct death_world *world, bool is_packed)
 		ring_init(&world->memory.ring, DEATH_SIZE);
 	assert_true(world->memory.ring.next_free <= DEATH_RING_BYTES);
 	assert_true(fd >= 0);
-	assert_int_equal(rh_range_map(fd, 0, DEATH_REGION_BYTES, -1,
+	assert_int_equal(rh_range_map(fd, 0, DEATH_REGION_BYTES, NULL,
 				      &world->inflight.range),
 			 0);
 	rh_fd_close(&fd);

@@ -33,7 +33,7 @@ static void a_range_is_these_bytes_of_the_file(void **state)
 	uint8_t byte = 0;
 
 	(void)state;
-	assert_int_equal(rh_range_map(fd, PAGE, PAGE + 1, -1, &range), 0);
+	assert_int_equal(rh_range_map(fd, PAGE, PAGE + 1, NULL, &range), 0);
 	assert_int_equal(range.bytes, PAGE + 1);
 	range.address[PAGE] = 0x5a;
 	assert_int_equal(pread(fd, &byte, 1, 2 * PAGE), 1);
@@ -69,7 +69,7 @@ static void a_range_that_cannot_be_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(rh_range_map(fd, bad[i].offset, bad[i].bytes,
-					      -1, &range),
+					      NULL, &range),
 				 -EINVAL);
 		assert_int_equal(range.bytes, 77);
 	}
@@ -83,8 +83,8 @@ static void a_file_that_cannot_be_mapped_for_writing_is_refused(void **state)
 	int zero_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	(void)state;
-	assert_true(rh_range_map(event_fd, 0, PAGE, -1, &range) < 0);
-	assert_true(rh_range_map(zero_fd, 0, PAGE, -1, &range) < 0);
+	assert_true(rh_range_map(event_fd, 0, PAGE, NULL, &range) < 0);
+	assert_true(rh_range_map(zero_fd, 0, PAGE, NULL, &range) < 0);
 	assert_null(range.mapping);
 	close(event_fd);
 	close(zero_fd);
@@ -95,12 +95,14 @@ static void a_range_that_is_taken_back_is_lost(void **state)
 {
 	int fd = memfd_of(2 * PAGE);
 	int wake_fd = rh_eventfd_create();
+	struct rh_map like = { .nr_refs = 1 };
 	struct rh_range range = { 0 };
 	uint64_t count = 0;
 
 	(void)state;
 	assert_int_equal(rh_device_guard_memory(), 0);
-	assert_int_equal(rh_range_map(fd, 0, 2 * PAGE, wake_fd, &range), 0);
+	like.wake_fd = wake_fd;
+	assert_int_equal(rh_range_map(fd, 0, 2 * PAGE, &like, &range), 0);
 	range.address[PAGE] = 1;
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_false(rh_range_lost(&range));

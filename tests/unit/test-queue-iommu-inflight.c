@@ -16,8 +16,8 @@ static void keep_record(struct iommu_queue *f)
 	int fd = rh_memfd_create("inflight", REGION_BYTES);
 
 	assert_true(fd >= 0);
-	assert_int_equal(rh_range_map(fd, 0, REGION_BYTES, -1, &inflight.range),
-			 0);
+	assert_int_equal(
+		rh_range_map(fd, 0, REGION_BYTES, NULL, &inflight.range), 0);
 	rh_fd_close(&fd);
 	inflight.nr_queues = 1;
 	inflight.queue_size = SIZE;

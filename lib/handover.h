@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handover - a session as messages that make it anew
+ *
+ * What the front-end has set up is told as it was told by the front-end, in
+ * vhost-user's own messages, and so is checked by the same code. What these
+ * cannot say has messages of ours, above all numbers of the protocol: no
+ * front-end can send them, since they are understood here only.
+ *
+ * Both ends are on one machine: byte order and alignment are the host's.
+ * Control thread.
+ */
+#ifndef LIB_HANDOVER_H
+#define LIB_HANDOVER_H
+
+#include <stdint.h>
+
+#include "lib/wire.h"
+
+#define RH_HANDOVER_VERSION   1
+#define RH_HANDOVER_WAIT_MSEC 10000
+
+/* In the order in which they come, with those of the protocol in between. */
+enum rh_handover_request {
+	RH_HANDOVER_BEGIN = 0x10000, /* and the connection, if there is one */
+	RH_HANDOVER_SESSION,
+	RH_HANDOVER_QUEUE, /* behind the protocol's messages about it */
+	/* The beginning of a message that is half there, with its fds */
+	RH_HANDOVER_HALF_HEADER,
+	RH_HANDOVER_HALF_PAYLOAD, /* of the same: bytes */
+	RH_HANDOVER_UNSENT,	  /* bytes that the front-end has not taken */
+	RH_HANDOVER_UNSENT_FD,	  /* an fd that goes along with them */
+	RH_HANDOVER_STATE,	  /* bytes of state_save(), a part of them */
+	RH_HANDOVER_END,
+	RH_HANDOVER_REQUEST_END
+};
+
+struct rh_handover_begin {
+	uint32_t version;
+	uint32_t nr_queues;
+};
+
+#define RH_SESSION_NEEDS_RESET	    (1u << 0)
+#define RH_SESSION_FEATURES_REFUSED (1u << 1)
+#define RH_SESSION_HAS_RUN	    (1u << 2) /* on the in-flight region */
+#define RH_SESSION_CONFIG_CHANGED   (1u << 3) /* to be told */
+#define RH_SESSION_ASKED	    (1u << 4) /* an answer is due */
+#define RH_SESSION_BRINGS_FD	    (1u << 5) /* which may carry one */
+
+struct rh_handover_session {
+	uint32_t flags;
+	uint32_t asked; /* enum vhost_user_backend_request */
+	uint32_t nr_state_bytes;
+};
+
+#define RH_QUEUE_HAS_LAST_BASE (1u << 0)
+#define RH_QUEUE_ENABLED       (1u << 1)
+#define RH_QUEUE_BROKEN	       (1u << 2)
+#define RH_QUEUE_SETTLED       (1u << 3) /* is_settled */
+#define RH_QUEUE_TELL_CALL     (1u << 4)
+#define RH_QUEUE_TELL_ERR      (1u << 5)
+
+struct rh_handover_queue {
+	uint32_t index;
+	uint32_t flags;
+	uint32_t last_base;
+};
+
+struct rh_handover_half {
+	uint32_t of_channel; /* else of the connection */
+	uint32_t nr_bytes;   /* header and payload */
+	struct vhost_user_header header;
+};
+
+#endif
