@@ -22,7 +22,7 @@
 
 /* In the order in which they come, with those of the protocol in between. */
 enum rh_handover_request {
-	RH_HANDOVER_BEGIN = 0x10000, /* and the connection, if there is one */
+	RH_HANDOVER_BEGIN = 0x10000, /* and the sockets that there are */
 	RH_HANDOVER_SESSION,
 	RH_HANDOVER_QUEUE, /* behind the protocol's messages about it */
 	/* The beginning of a message that is half there, with its fds */
@@ -38,6 +38,8 @@ enum rh_handover_request {
 struct rh_handover_begin {
 	uint32_t version;
 	uint32_t nr_queues;
+	uint32_t has_connection; /* its fd comes first */
+	uint32_t has_listener;
 };
 
 #define RH_SESSION_NEEDS_RESET	    (1u << 0)

@@ -50,8 +50,14 @@ static int take_begin(struct taking *taking)
 			      "the device had more queues than this one");
 	if (taking->has_begun)
 		return refuse(taking, -EPROTO, "it begins twice");
+	if (taking->incoming.nr_fds !=
+	    !!begin.has_connection + !!begin.has_listener)
+		return refuse(taking, -EPROTO, "a socket is missing");
 	taking->has_begun = true;
-	if (taking->incoming.nr_fds)
+	if (begin.has_listener)
+		taking->device->listen_fd = rh_incoming_take_fd(
+			&taking->incoming, !!begin.has_connection);
+	if (begin.has_connection)
 		rh_session_begin(taking->device,
 				 rh_incoming_take_fd(&taking->incoming, 0));
 	return 0;
@@ -206,7 +212,7 @@ static const struct row rows[RH_HANDOVER_REQUEST_END - RH_HANDOVER_BEGIN] = {
 	ROW(BEGIN) = {
 		.take = take_begin,
 		BYTES(sizeof(struct rh_handover_begin)),
-		.max_fds = 1,
+		.max_fds = 2,
 		.without_session = true,
 	},
 	ROW(SESSION) = {

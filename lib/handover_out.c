@@ -108,11 +108,18 @@ static void tell_begin(struct teller *teller)
 	struct rh_handover_begin begin = {
 		.version = RH_HANDOVER_VERSION,
 		.nr_queues = device->config.nr_queues,
+		.has_connection = device->state != RH_DEVICE_IDLE,
+		.has_listener = device->listen_fd >= 0,
 	};
 	struct iovec iov = { .iov_base = &begin, .iov_len = sizeof(begin) };
+	unsigned int nr_fds = 0;
+	int fds[2];
 
-	tell_with(teller, RH_HANDOVER_BEGIN, iov, &device->connection,
-		  device->state == RH_DEVICE_IDLE ? 0 : 1);
+	if (begin.has_connection)
+		fds[nr_fds++] = device->connection;
+	if (begin.has_listener)
+		fds[nr_fds++] = device->listen_fd;
+	tell_with(teller, RH_HANDOVER_BEGIN, iov, fds, nr_fds);
 }
 
 static void tell_features(struct teller *teller)

@@ -20,10 +20,10 @@
  *	rh_device_create(), of the same features and sizes, or larger ones
  *	rh_device_take_over()
  *	... say so, and wait to be told that the other one has let go
- *	rh_device_listen(), rh_device_resume()
+ *	rh_device_resume()
  *
- * So at each moment one of them can go on. What they say to each other besides,
- * and the listening socket, are the programs' own.
+ * So at each moment one of them can go on. What they say to each other besides
+ * is the programs' own.
  *
  * Both devices have RH_DEVICE_HAND_OVER. Thread: that of the device.
  */
@@ -44,7 +44,8 @@ extern "C" {
 
 /*
  * Write all that the session consists of to fd: messages with file descriptors,
- * up to one that ends it. Without a session that is said. Nothing changes here.
+ * up to one that ends it. The listening socket goes along; without a session
+ * that is all. Nothing changes here.
  *
  * Waits for the reader, but never 10 s without progress. Returns 0, or -errno:
  * -EBUSY when the device is not paused, or in the middle of a migration, whose
@@ -55,9 +56,9 @@ RH_API int rh_device_hand_over(struct rh_device *device, int fd);
 
 /*
  * Read what rh_device_hand_over() wrote, exactly, and make it this device's
- * session: connected(), features_set(), state_load() are called as if the
+ * socket and session: connected(), features_set(), state_load() are called as if the
  * front-end had come new. The device is paused then: no queue is started, no
- * message read, before rh_device_resume().
+ * message read, nobody accepted, before rh_device_resume().
  *
  * Waits as above. Returns 0, or -errno (logged) with no session: -EBUSY when
  * the device has a socket, -EPROTONOSUPPORT for a writer of another version,
