@@ -27,6 +27,7 @@
 #include "lib/watch.h"
 
 #define DEFAULT_QUEUE_SIZE   1024
+#define HANDOVER_WAIT_MSEC   10000
 #define EVENTS_A_RUN	     8
 #define MESSAGES_A_RUN	     64
 #define ACCEPT_BACK_OFF_MSEC 100
@@ -56,11 +57,17 @@ void rh_device_leave(struct rh_device *device)
 		atomic_store(&device->busy, NULL);
 }
 
+void rh_device_hold(struct rh_device *device, bool is_held)
+{
+	device->is_held = is_held;
+	device->session.outbox.is_held = is_held;
+}
+
 static void connection_ready(struct rh_device *device)
 {
 	if (rh_session_awaits_transfer(device))
 		rh_session_close(device, 0); /* it has gone */
-	if (device->state != RH_DEVICE_READING)
+	if (device->state != RH_DEVICE_READING || device->is_held)
 		return;
 	if (!rh_outgoing_empty(&device->outgoing))
 		rh_session_send(device);
@@ -132,7 +139,8 @@ static void timer_expired(struct rh_device *device)
 
 static void channel_ready(struct rh_device *device)
 {
-	rh_channel_readable(&device->session.outbox.channel);
+	if (!device->is_held)
+		rh_channel_readable(&device->session.outbox.channel);
 }
 
 static void settle_session(struct rh_device *device)
@@ -164,6 +172,8 @@ static void settle_pause(struct rh_device *device)
 
 static uint32_t wanted_of_connection(const struct rh_device *device)
 {
+	if (device->is_held)
+		return 0;
 	if (rh_session_awaits_transfer(device))
 		return EPOLLRDHUP;
 	if (device->state != RH_DEVICE_READING)
@@ -211,7 +221,7 @@ static void settle(struct rh_device *device)
 
 	watch_connection(device);
 	rh_outbox_send(&device->session.outbox);
-	rh_watch_channel(device, true);
+	rh_watch_channel(device, !device->is_held);
 	rh_watch_transfer(device, true);
 	watch_listener(device);
 }
@@ -330,6 +340,7 @@ void rh_device_pause(struct rh_device *device)
 void rh_device_resume(struct rh_device *device)
 {
 	rh_device_enter(device);
+	rh_device_hold(device, false);
 	device->pause = RH_PAUSE_OFF;
 	rh_device_leave(device);
 }
@@ -440,6 +451,7 @@ int rh_device_create(const struct rh_device_config *config,
 		device->config.max_queue_size = DEFAULT_QUEUE_SIZE;
 	device->listen_fd = -1;
 	device->connection = -1;
+	device->handover_wait_msec = HANDOVER_WAIT_MSEC;
 	rh_incoming_init(&device->incoming);
 	rh_outgoing_init(&device->outgoing);
 	error = rh_watch_init(device);

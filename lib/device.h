@@ -54,6 +54,11 @@ struct rh_device {
 
 	enum rh_device_state state;
 	enum rh_pause_state pause;
+	/*
+	 * Somebody else has the session, too, and may go on with it: nothing
+	 * is read or sent. Paused.
+	 */
+	bool is_held;
 	int listen_fd;	 /* -1: none, or no more */
 	int connection;	 /* -1 without a session */
 	int close_error; /* why the session ends; 0 or -errno */
@@ -71,8 +76,9 @@ struct rh_device {
 	struct rh_queue *queues;  /* config.nr_queues of them */
 	struct rh_inband *inband; /* as many */
 	unsigned int nr_inband_fds;
-	_Atomic(void *) busy; /* names the thread that is inside */
-	unsigned int depth;   /* of its calls, which may nest */
+	_Atomic(void *) busy;		 /* names the thread that is inside */
+	unsigned int depth;		 /* of its calls, which may nest */
+	unsigned int handover_wait_msec; /* for the other end, at most */
 };
 
 /*
@@ -83,5 +89,8 @@ struct rh_device {
  */
 void rh_device_enter(struct rh_device *device);
 void rh_device_leave(struct rh_device *device);
+
+/* Begin to leave what this session shares with another device, or end. */
+void rh_device_hold(struct rh_device *device, bool is_held);
 
 #endif

@@ -97,6 +97,14 @@ bool rh_switches_log(const struct rh_session_state *state,
 		     const struct rh_incoming *incoming,
 		     const struct rh_queue *queue);
 
+/*
+ * Map the region that wire describes, in the place of the one before; no queue
+ * runs. What of it each queue can use is seen when that starts. fd stays the
+ * caller's. Returns 0 or -errno.
+ */
+int rh_use_inflight(struct rh_session_state *state,
+		    const struct vhost_user_inflight *wire, int fd);
+
 /* Move on what is being saved or loaded. */
 void rh_continue_transfer(struct rh_session_state *state);
 

@@ -51,7 +51,7 @@ static int take_begin(struct taking *taking)
 	if (taking->has_begun)
 		return refuse(taking, -EPROTO, "it begins twice");
 	if (taking->incoming.nr_fds !=
-	    !!begin.has_connection + !!begin.has_listener)
+	    !!begin.has_connection + (unsigned int)!!begin.has_listener)
 		return refuse(taking, -EPROTO, "a socket is missing");
 	taking->has_begun = true;
 	if (begin.has_listener)
@@ -75,10 +75,16 @@ static int take_session(struct taking *taking)
 	state->inflight.has_run = session.flags & RH_SESSION_HAS_RUN;
 	state->outbox.config_changed =
 		session.flags & RH_SESSION_CONFIG_CHANGED;
+	if (session.flags & RH_SESSION_TRANSFERRED)
+		rh_transfer_end(&state->transfer,
+				MIN(session.transfer_result, 0));
+	if (session.asked_queue >= state->session.nr_queues)
+		return refuse(taking, -EPROTO, "there is no such queue");
 	if ((session.flags & RH_SESSION_ASKED) &&
 	    state->outbox.channel.state == RH_CHANNEL_OPEN)
 		rh_outbox_await(&state->outbox, session.asked,
-				session.flags & RH_SESSION_BRINGS_FD);
+				session.flags & RH_SESSION_BRINGS_FD,
+				&state->queues[session.asked_queue]);
 	if (taking->state || session.nr_state_bytes > RH_MAX_STATE_BYTES)
 		return refuse(taking, -EPROTO, "its state cannot be");
 	taking->nr_state_bytes = session.nr_state_bytes;
@@ -86,25 +92,53 @@ static int take_session(struct taking *taking)
 	return taking->state ? 0 : -ENOMEM;
 }
 
+static int take_inflight(struct taking *taking)
+{
+	struct vhost_user_inflight wire;
+	int error;
+
+	memcpy(&wire, taking->incoming.payload, sizeof(wire));
+	if (!wire.nr_queues)
+		return refuse(taking, -EPROTO, "its in-flight region is empty");
+	error = rh_use_inflight(&taking->device->session, &wire,
+				taking->incoming.fds[0]);
+	if (!error)
+		return 0;
+	return refuse(taking, error, "its in-flight region cannot be mapped");
+}
+
+/* MISS is a question that is asked again. */
+static enum rh_queue_hold hold_of(uint32_t flags)
+{
+	if (flags & RH_QUEUE_UNRESOLVED)
+		return RH_HOLD_UNRESOLVED;
+	return flags & RH_QUEUE_HELD_BROKEN ? RH_HOLD_BROKEN : RH_HOLD_NONE;
+}
+
 static int take_queue(struct taking *taking)
 {
+	const struct rh_device_config *config = &taking->device->config;
 	struct rh_handover_queue wire;
 	struct rh_queue *queue;
 
 	memcpy(&wire, taking->incoming.payload, sizeof(wire));
-	if (wire.index >= taking->device->config.nr_queues)
+	if (wire.index >= config->nr_queues)
 		return refuse(taking, -EPROTO, "there is no such queue");
+	if (wire.size > config->max_queue_size)
+		return refuse(taking, -EPROTO,
+			      "a queue is larger than this device allows");
 	queue = &taking->device->queues[wire.index];
 	queue->enabled = wire.flags & RH_QUEUE_ENABLED;
+	queue->size = wire.size;
+	queue->has_base = wire.flags & RH_QUEUE_HAS_BASE;
+	queue->base = wire.base;
 	queue->has_last_base = wire.flags & RH_QUEUE_HAS_LAST_BASE;
 	queue->last_base = wire.last_base;
 	queue->is_settled = wire.flags & RH_QUEUE_SETTLED;
 	queue->tell_call = wire.flags & RH_QUEUE_TELL_CALL;
 	queue->tell_err = wire.flags & RH_QUEUE_TELL_ERR;
-	if (wire.flags & RH_QUEUE_BROKEN) {
-		queue->broken = true;
-		queue->hold = RH_HOLD_BROKEN;
-	}
+	queue->broken = wire.flags & RH_QUEUE_BROKEN;
+	queue->hold = hold_of(wire.flags);
 	return 0;
 }
 
@@ -169,6 +203,18 @@ static int take_unsent_fd(struct taking *taking)
 	return 0;
 }
 
+static int take_object(struct taking *taking)
+{
+	struct rh_handover_object wire;
+
+	memcpy(&wire, taking->incoming.payload, sizeof(wire));
+	if (wire.request != VHOST_USER_BACKEND_SHARED_OBJECT_ADD &&
+	    wire.request != VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE)
+		return refuse(taking, -EPROTO, "that is not said of an object");
+	return rh_objects_add(&taking->device->session.outbox.objects,
+			      wire.request, wire.shared.uuid);
+}
+
 static int take_state(struct taking *taking)
 {
 	uint32_t bytes = taking->incoming.header.size;
@@ -186,11 +232,16 @@ static int take_end(struct taking *taking)
 {
 	const struct rh_device_config *config = &taking->device->config;
 
+	if (taking->device->state != RH_DEVICE_IDLE && !taking->state)
+		return refuse(taking, -EPROTO, "the session is not whole");
 	if (taking->nr_state_done != taking->nr_state_bytes)
 		return refuse(taking, -EPROTO, "its state is not whole");
 	taking->has_ended = true;
-	if (!taking->nr_state_bytes || !config->ops->state_load)
+	if (!taking->nr_state_bytes)
 		return 0;
+	if (!config->ops->state_load)
+		return refuse(taking, -EPROTO,
+			      "the device had a state, and this one has none");
 	return config->ops->state_load(config->opaque, taking->state,
 				       taking->nr_state_bytes);
 }
@@ -214,6 +265,12 @@ static const struct row rows[RH_HANDOVER_REQUEST_END - RH_HANDOVER_BEGIN] = {
 		BYTES(sizeof(struct rh_handover_begin)),
 		.max_fds = 2,
 		.without_session = true,
+	},
+	ROW(INFLIGHT) = {
+		.take = take_inflight,
+		BYTES(sizeof(struct vhost_user_inflight)),
+		.min_fds = 1,
+		.max_fds = 1,
 	},
 	ROW(SESSION) = {
 		.take = take_session,
@@ -244,6 +301,10 @@ static const struct row rows[RH_HANDOVER_REQUEST_END - RH_HANDOVER_BEGIN] = {
 		.min_fds = 1,
 		.max_fds = 1,
 	},
+	ROW(OBJECT) = {
+		.take = take_object,
+		BYTES(sizeof(struct rh_handover_object)),
+	},
 	ROW(STATE) = {
 		.take = take_state,
 		.min_bytes = 1,
@@ -273,22 +334,54 @@ static int take_own(struct taking *taking)
 	return row->take(taking);
 }
 
-/* A message as the front-end has sent it once, with no answer now. */
+/* The others ask for something, or begin what is not handed over. */
+static bool is_told(uint32_t request)
+{
+	switch (request) {
+	case VHOST_USER_SET_PROTOCOL_FEATURES:
+	case VHOST_USER_SET_FEATURES:
+	case VHOST_USER_SET_BACKEND_REQ_FD:
+	case VHOST_USER_SET_LOG_BASE:
+	case VHOST_USER_SET_LOG_FD:
+	case VHOST_USER_SET_MEM_TABLE:
+	case VHOST_USER_ADD_MEM_REG:
+	case VHOST_USER_IOTLB_MSG:
+	case VHOST_USER_SET_STATUS:
+	case VHOST_USER_SET_VRING_ADDR:
+	case VHOST_USER_SET_VRING_CALL:
+	case VHOST_USER_SET_VRING_ERR:
+	case VHOST_USER_SET_VRING_KICK:
+		return true;
+	}
+	return false;
+}
+
+/*
+ * A message as the front-end has sent it once, with no answer now. Which
+ * features it had negotiated by then, perhaps to change them since, is not
+ * known.
+ */
 static int take_protocol(struct taking *taking)
 {
 	struct rh_session_state *state = &taking->device->session;
+	const struct rh_session session = {
+		.features = UINT64_MAX,
+		.protocol_features = UINT64_MAX,
+		.nr_queues = state->session.nr_queues,
+	};
 	struct rh_answer answer = { .fd = -1 };
 	int error;
 
+	if (!is_told(taking->incoming.header.request))
+		return refuse(taking, -EPROTO, "it is none of a session's");
 	if (taking->device->state == RH_DEVICE_IDLE)
 		return refuse(taking, -EPROTO, "there is no session");
-	error = rh_message_check(&taking->incoming, &state->session,
-				 &taking->why);
+	error = rh_message_check(&taking->incoming, &session, &taking->why);
 	if (!error)
 		error = rh_handle(state, &taking->incoming, &answer,
 				  &taking->why);
 	rh_fd_close(&answer.fd);
-	return error;
+	return error == -EINVAL ? -EPROTO : error;
 }
 
 static int64_t any_payload(const struct vhost_user_header *header)
@@ -306,7 +399,8 @@ static int read_message(struct taking *taking, int fd)
 	rh_incoming_reset(&taking->incoming);
 	while ((outcome = rh_socket_receive(fd, &taking->incoming,
 					    any_payload)) == 0) {
-		if (poll(&pollfd, 1, RH_HANDOVER_WAIT_MSEC) == 0)
+		if (poll(&pollfd, 1, (int)taking->device->handover_wait_msec) ==
+		    0)
 			return -ETIMEDOUT;
 	}
 	if (outcome > 0)
@@ -339,6 +433,23 @@ static int take_over(struct taking *taking, int fd)
 	return error;
 }
 
+/* As it was before; whoever was told of a session hears that it is none. */
+static void give_up(struct taking *taking, int error)
+{
+	struct rh_device *device = taking->device;
+	const struct rh_device_config *config = &device->config;
+	bool has_session = device->state != RH_DEVICE_IDLE;
+
+	rh_log(RH_LOG_ERROR, device->tag,
+	       "cannot take the session over, at message %u: %s",
+	       taking->incoming.header.request,
+	       taking->why ? taking->why : strerror(-error));
+	rh_device_let_go(device);
+	device->pause = RH_PAUSE_OFF;
+	if (has_session && config->ops->disconnected)
+		config->ops->disconnected(config->opaque, error);
+}
+
 int rh_device_take_over(struct rh_device *device, int fd)
 {
 	struct taking taking = { .device = device };
@@ -349,16 +460,12 @@ int rh_device_take_over(struct rh_device *device, int fd)
 	rh_incoming_init(&taking.incoming);
 	rh_device_enter(device);
 	device->pause = RH_PAUSE_ON;
+	rh_device_hold(device, true);
 	error = take_over(&taking, fd);
 	if (error)
-		rh_log(RH_LOG_ERROR, device->tag,
-		       "cannot take the session over, at message %u: %s",
-		       taking.incoming.header.request,
-		       taking.why ? taking.why : strerror(-error));
+		give_up(&taking, error);
 	rh_incoming_reset(&taking.incoming);
 	free(taking.state);
 	rh_device_leave(device);
-	if (error)
-		rh_device_let_go(device);
 	return error;
 }

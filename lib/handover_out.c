@@ -3,7 +3,8 @@
  * handover_out - tell a session to whoever takes it over
  *
  * Each part is told in the order in which its handler can understand it:
- * features, memory, what is mapped besides, queues, what is half done.
+ * features, the log, which may be too small for memory that came later, memory,
+ * what needs it, queues, what is half done.
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,7 +47,7 @@ static int wait_to_send(const struct teller *teller, int error, uint64_t end)
 	if (error == -ETOOMANYREFS)
 		poll(NULL, 0, RETRY_MSEC);
 	else
-		poll(&pollfd, 1, RH_HANDOVER_WAIT_MSEC);
+		poll(&pollfd, 1, (int)teller->device->handover_wait_msec);
 	return 0;
 }
 
@@ -58,7 +59,8 @@ static void tell_with(struct teller *teller, uint32_t request,
 		.flags = VHOST_USER_VERSION,
 		.size = (uint32_t)payload.iov_len,
 	};
-	uint64_t end = nsec_now() + RH_HANDOVER_WAIT_MSEC * NSEC_PER_MSEC;
+	uint64_t end =
+		nsec_now() + teller->device->handover_wait_msec * NSEC_PER_MSEC;
 	int outcome;
 
 	while (!teller->error) {
@@ -92,14 +94,6 @@ static void tell_file(struct teller *teller, uint32_t request,
 static void tell_u64(struct teller *teller, uint32_t request, uint64_t value)
 {
 	tell(teller, request, &value, sizeof(value));
-}
-
-static void tell_vring(struct teller *teller, uint32_t request, uint32_t index,
-		       uint32_t num)
-{
-	const struct vhost_user_vring_state payload = { index, num };
-
-	tell(teller, request, &payload, sizeof(payload));
 }
 
 static void tell_begin(struct teller *teller)
@@ -223,7 +217,7 @@ static void tell_inflight(struct teller *teller)
 	if (!inflight->nr_queues)
 		return;
 	fd = rh_range_file(&inflight->range, &wire.mmap_offset);
-	tell_file(teller, VHOST_USER_SET_INFLIGHT_FD, &wire, sizeof(wire), fd);
+	tell_file(teller, RH_HANDOVER_INFLIGHT, &wire, sizeof(wire), fd);
 }
 
 static uint32_t flag_if(bool is_set, uint32_t flag)
@@ -236,6 +230,7 @@ static void tell_session(struct teller *teller, size_t nr_state_bytes)
 	const struct rh_session_state *state = &teller->device->session;
 	const struct rh_outbox *outbox = &state->outbox;
 	const struct rh_channel *channel = &outbox->channel;
+	const struct rh_transfer *transfer = &state->transfer;
 	bool waits = channel->state == RH_CHANNEL_WAITING;
 	const struct rh_handover_session session = {
 		.flags = flag_if(state->status.needs_reset,
@@ -246,9 +241,13 @@ static void tell_session(struct teller *teller, size_t nr_state_bytes)
 			 flag_if(outbox->config_changed,
 				 RH_SESSION_CONFIG_CHANGED) |
 			 flag_if(waits, RH_SESSION_ASKED) |
-			 flag_if(channel->brings_fd, RH_SESSION_BRINGS_FD),
+			 flag_if(channel->brings_fd, RH_SESSION_BRINGS_FD) |
+			 flag_if(transfer->state == RH_TRANSFER_ENDED,
+				 RH_SESSION_TRANSFERRED),
 		.asked = channel->asked,
+		.asked_queue = outbox->told ? outbox->told->index : 0,
 		.nr_state_bytes = (uint32_t)nr_state_bytes,
+		.transfer_result = transfer->result,
 	};
 
 	if (state->status.byte)
@@ -277,12 +276,6 @@ static void tell_ring(struct teller *teller, const struct rh_queue *queue)
 		.log_guest_addr = queue->log_addr.value,
 	};
 
-	if (queue->size)
-		tell_vring(teller, VHOST_USER_SET_VRING_NUM, queue->index,
-			   queue->size);
-	if (queue->has_base)
-		tell_vring(teller, VHOST_USER_SET_VRING_BASE, queue->index,
-			   queue->base);
 	if (queue->has_addr)
 		tell(teller, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr));
 	if (queue->has_call)
@@ -296,31 +289,24 @@ static void tell_ring(struct teller *teller, const struct rh_queue *queue)
 			      queue->kick_fd);
 }
 
-/* What was told and not answered yet is told once more, which does no harm. */
-static bool is_telling(const struct rh_outbox *outbox,
-		       const struct rh_queue *queue, uint32_t request)
-{
-	return outbox->channel.state == RH_CHANNEL_WAITING &&
-	       outbox->channel.asked == request && outbox->told == queue;
-}
-
+/* One that waits for an address of its ring asks for it anew. */
 static void tell_queue(struct teller *teller, const struct rh_queue *queue)
 {
-	const struct rh_outbox *outbox = &teller->device->session.outbox;
-	bool tell_call =
-		queue->tell_call ||
-		is_telling(outbox, queue, VHOST_USER_BACKEND_VRING_CALL);
-	bool tell_err = queue->tell_err ||
-			is_telling(outbox, queue, VHOST_USER_BACKEND_VRING_ERR);
 	const struct rh_handover_queue wire = {
 		.index = queue->index,
-		.flags = flag_if(queue->enabled, RH_QUEUE_ENABLED) |
-			 flag_if(queue->hold == RH_HOLD_BROKEN,
-				 RH_QUEUE_BROKEN) |
+		.flags = flag_if(queue->has_base, RH_QUEUE_HAS_BASE) |
 			 flag_if(queue->has_last_base, RH_QUEUE_HAS_LAST_BASE) |
+			 flag_if(queue->enabled, RH_QUEUE_ENABLED) |
+			 flag_if(queue->broken, RH_QUEUE_BROKEN) |
+			 flag_if(queue->hold == RH_HOLD_UNRESOLVED,
+				 RH_QUEUE_UNRESOLVED) |
+			 flag_if(queue->hold == RH_HOLD_BROKEN,
+				 RH_QUEUE_HELD_BROKEN) |
 			 flag_if(queue->is_settled, RH_QUEUE_SETTLED) |
-			 flag_if(tell_call, RH_QUEUE_TELL_CALL) |
-			 flag_if(tell_err, RH_QUEUE_TELL_ERR),
+			 flag_if(queue->tell_call, RH_QUEUE_TELL_CALL) |
+			 flag_if(queue->tell_err, RH_QUEUE_TELL_ERR),
+		.size = queue->size,
+		.base = queue->base,
 		.last_base = queue->last_base,
 	};
 
@@ -363,6 +349,23 @@ static void tell_unsent(struct teller *teller)
 	}
 }
 
+/* Whoever looks one up is here, and hears that it has failed. */
+static void tell_objects(struct teller *teller)
+{
+	const struct rh_objects *objects =
+		&teller->device->session.outbox.objects;
+	const struct rh_object_message *waiting;
+
+	for (unsigned int i = 0; (waiting = rh_objects_waiting(objects, i));
+	     i++) {
+		const struct rh_handover_object wire = { waiting->request,
+							 waiting->shared };
+
+		if (wire.request != VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP)
+			tell(teller, RH_HANDOVER_OBJECT, &wire, sizeof(wire));
+	}
+}
+
 static void tell_state(struct teller *teller, const uint8_t *data, size_t bytes)
 {
 	for (size_t done = 0; done < bytes; done += RH_MAX_PAYLOAD_BYTES)
@@ -375,11 +378,10 @@ static void tell_all(struct teller *teller, const void *state_data,
 {
 	struct rh_device *device = teller->device;
 
-	rh_inband_collect(device);
 	tell_features(teller);
+	tell_log(teller);
 	tell_memory(teller);
 	tell_iotlb(teller);
-	tell_log(teller);
 	tell_inflight(teller);
 	tell_session(teller, nr_state_bytes);
 	for (unsigned int i = 0; i < device->config.nr_queues; i++)
@@ -387,6 +389,7 @@ static void tell_all(struct teller *teller, const void *state_data,
 	tell_half(teller, &device->incoming, false);
 	tell_half(teller, &device->session.outbox.channel.answer, true);
 	tell_unsent(teller);
+	tell_objects(teller);
 	tell_state(teller, state_data, nr_state_bytes);
 }
 
@@ -396,7 +399,7 @@ static bool may_go(const struct rh_device *device)
 	       (device->state == RH_DEVICE_IDLE ||
 		device->state == RH_DEVICE_READING) &&
 	       device->session.postcopy.phase == RH_POSTCOPY_OFF &&
-	       device->session.transfer.state == RH_TRANSFER_NONE;
+	       !rh_transfer_busy(&device->session.transfer);
 }
 
 static int hand_over(struct rh_device *device, int fd)
@@ -409,6 +412,9 @@ static int hand_over(struct rh_device *device, int fd)
 
 	if (!may_go(device))
 		return -EBUSY;
+	/* What queues left behind when they stopped */
+	rh_inband_collect(device);
+	rh_note_failures(&device->session);
 	if (device->state != RH_DEVICE_IDLE && config->ops->state_save)
 		error = config->ops->state_save(config->opaque, &state_data,
 						&nr_state_bytes);
@@ -421,6 +427,8 @@ static int hand_over(struct rh_device *device, int fd)
 		tell_all(&teller, state_data, nr_state_bytes);
 	tell(&teller, RH_HANDOVER_END, NULL, 0);
 	free(state_data);
+	if (!teller.error)
+		rh_device_hold(device, true);
 	return teller.error;
 }
 
@@ -442,7 +450,7 @@ static void let_go(struct rh_device *device)
 	rh_watch_connection(device, 0);
 	rh_watch_timer(device, 0);
 	rh_fd_close(&device->connection);
-	rh_channel_let_go(&device->session.outbox.channel);
+	rh_outbox_let_go(&device->session.outbox);
 	rh_incoming_reset(&device->incoming);
 	rh_outgoing_reset(&device->outgoing);
 	rh_session_state_reset(&device->session);
@@ -460,5 +468,6 @@ void rh_device_let_go(struct rh_device *device)
 	rh_fd_close(&device->listen_fd);
 	if (device->state != RH_DEVICE_IDLE)
 		let_go(device);
+	rh_device_hold(device, false);
 	rh_device_leave(device);
 }

@@ -87,7 +87,9 @@ static void take_down(struct rh_device *device, struct rh_queue *queue,
 
 	if (!has_fd)
 		rh_signal_fd_set(signal_fd(queue, kind), -1);
-	rh_inband_ready(device, kind, queue->index);
+	/* What a session leaves behind is not told in the next one. */
+	if (device->state != RH_DEVICE_IDLE)
+		rh_inband_ready(device, kind, queue->index);
 	rh_unwatch_inband(device, *fd);
 	rh_fd_close(fd);
 	device->nr_inband_fds--;

@@ -65,20 +65,16 @@ static int parse(struct rh_request *request, struct vhost_user_inflight *ret)
 	return 0;
 }
 
-/* Map what the description says and put it in the place of the one before. */
-static int use_region(struct rh_request *request,
-		      const struct vhost_user_inflight *wire, int fd)
+int rh_use_inflight(struct rh_session_state *state,
+		    const struct vhost_user_inflight *wire, int fd)
 {
-	struct rh_session_state *state = request->state;
 	struct rh_range range;
 	int error;
 
 	error = rh_range_map(fd, wire->mmap_offset, wire->mmap_bytes,
 			     state->empty, &range);
 	if (error)
-		return rh_refuse(request, error,
-				 "its region cannot be mapped, or exceeds its "
-				 "file");
+		return error;
 	rh_inflight_drop(&state->inflight);
 	state->inflight.range = range;
 	state->inflight.nr_queues = wire->nr_queues;
@@ -86,6 +82,17 @@ static int use_region(struct rh_request *request,
 	for (unsigned int i = 0; i < state->session.nr_queues; i++)
 		state->queues[i].is_settled = false;
 	return 0;
+}
+
+static int use_region(struct rh_request *request,
+		      const struct vhost_user_inflight *wire, int fd)
+{
+	int error = rh_use_inflight(request->state, wire, fd);
+
+	if (!error)
+		return 0;
+	return rh_refuse(request, error,
+			 "its region cannot be mapped, or exceeds its file");
 }
 
 static int make_file(uint64_t bytes)

@@ -49,6 +49,32 @@ void rh_objects_reset(struct rh_objects *objects)
 	}
 }
 
+static void end_lookup(struct rh_objects *objects,
+		       const struct rh_object_message *message)
+{
+	if (message->request == VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP)
+		end_message(objects, message, -ECONNRESET);
+}
+
+void rh_objects_let_go(struct rh_objects *objects, bool has_asked)
+{
+	if (has_asked)
+		end_lookup(objects, &objects->asked);
+	while (objects->nr) {
+		struct rh_object_message message = take_first(objects);
+
+		end_lookup(objects, &message);
+	}
+}
+
+const struct rh_object_message *
+rh_objects_waiting(const struct rh_objects *objects, unsigned int i)
+{
+	if (i >= objects->nr)
+		return NULL;
+	return &objects->waiting[(objects->first + i) % RH_MAX_WAITING_OBJECTS];
+}
+
 int rh_objects_add(struct rh_objects *objects,
 		   enum vhost_user_backend_request request,
 		   const uint8_t uuid[RH_UUID_BYTES])

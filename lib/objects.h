@@ -37,6 +37,16 @@ void rh_objects_init(struct rh_objects *objects,
 /* End all that waits. */
 void rh_objects_reset(struct rh_objects *objects);
 
+/*
+ * Somebody else says what waits. Lookups end, the one that is on its way too
+ * if has_asked.
+ */
+void rh_objects_let_go(struct rh_objects *objects, bool has_asked);
+
+/* Number i of what waits, in order; NULL when there are not so many. */
+const struct rh_object_message *
+rh_objects_waiting(const struct rh_objects *objects, unsigned int i);
+
 /* Returns 0, or -ENOBUFS when the table is full. */
 int rh_objects_add(struct rh_objects *objects,
 		   enum vhost_user_backend_request request,

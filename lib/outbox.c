@@ -199,6 +199,7 @@ void rh_outbox_init(struct rh_outbox *outbox, const struct rh_session *session,
 	outbox->told = NULL;
 	outbox->turn = 0;
 	outbox->config_changed = false;
+	outbox->is_held = false;
 	outbox->speaker = 0;
 	rh_objects_init(&outbox->objects, config);
 	outbox->misses = NULL;
@@ -231,14 +232,42 @@ static bool any_waits(const struct rh_outbox *outbox)
 	return false;
 }
 
-void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd)
+/* A question about memory is asked anew by the queue that has it. */
+static unsigned int source_of(uint32_t asked)
 {
-	outbox->speaker = ARRAY_SIZE(sources);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sources); i++) {
+		if (sources[i].request == asked &&
+		    (sources[i].answered == call_answered ||
+		     sources[i].answered == err_answered ||
+		     sources[i].answered == config_change_answered))
+			return i;
+	}
+	return ARRAY_SIZE(sources);
+}
+
+void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd,
+		     struct rh_queue *queue)
+{
+	outbox->speaker = source_of(asked);
+	outbox->told = queue;
 	rh_channel_await(&outbox->channel, asked, brings_fd);
+}
+
+void rh_outbox_let_go(struct rh_outbox *outbox)
+{
+	bool is_waiting = outbox->channel.state == RH_CHANNEL_WAITING;
+	bool has_asked = outbox->speaker < ARRAY_SIZE(sources) &&
+			 sources[outbox->speaker].answered == object_answered;
+
+	rh_channel_let_go(&outbox->channel);
+	rh_objects_let_go(&outbox->objects, is_waiting && has_asked);
+	outbox->config_changed = false;
 }
 
 int rh_outbox_send(struct rh_outbox *outbox)
 {
+	if (outbox->is_held)
+		return 0;
 	if (outbox->channel.state == RH_CHANNEL_CLOSED && any_waits(outbox))
 		rh_log_limited(&outbox->limit, RH_LOG_WARNING,
 			       outbox->channel.tag,

@@ -29,6 +29,7 @@ struct rh_outbox {
 	unsigned int queue_turn; /* the queue that is looked at first */
 	struct rh_queue *told;	 /* whose message is on its way */
 	bool config_changed;
+	bool is_held; /* nothing is sent until it is not */
 	struct rh_objects objects;
 	unsigned int speaker;	/* the source whose message is on its way; one
 				 * above all sources: none of ours */
@@ -52,10 +53,18 @@ void rh_outbox_set_misses(struct rh_outbox *outbox, struct rh_miss *misses,
 void rh_outbox_reset(struct rh_outbox *outbox);
 
 /*
- * Somebody else has sent this message over the channel, which is open: what is
- * answered to it is of no interest.
+ * Somebody else has sent this message over the channel, which is open, about
+ * this queue if it is about one. Of what was asked for others nobody here waits
+ * for the answer, which is received and forgotten.
  */
-void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd);
+void rh_outbox_await(struct rh_outbox *outbox, uint32_t asked, bool brings_fd,
+		     struct rh_queue *queue);
+
+/*
+ * Somebody else goes on with the channel, and with what was to be said but for
+ * lookups of objects, which end.
+ */
+void rh_outbox_let_go(struct rh_outbox *outbox);
 
 /*
  * Send what can be sent. Returns 0, or -errno when the channel failed and was

@@ -127,6 +127,12 @@ void world_create(struct world *world)
 
 void world_create_with(struct world *world, const struct rh_device_ops *ops)
 {
+	world_create_flags(world, ops, 0);
+}
+
+void world_create_flags(struct world *world, const struct rh_device_ops *ops,
+			uint32_t flags)
+{
 	const struct rh_device_config config = {
 		.name = "test",
 		.ops = ops,
@@ -135,6 +141,7 @@ void world_create_with(struct world *world, const struct rh_device_ops *ops)
 		.nr_queues = WORLD_QUEUES,
 		.max_queue_size = 256,
 		.config_bytes = WORLD_CONFIG_BYTES,
+		.flags = flags,
 	};
 
 	memset(world, 0, sizeof(*world));

@@ -55,6 +55,9 @@ void world_run(struct world *world);
 void world_create(struct world *world);
 /* With other operations, whose opaque pointer is the world as well. */
 void world_create_with(struct world *world, const struct rh_device_ops *ops);
+/* flags: RH_DEVICE_... */
+void world_create_flags(struct world *world, const struct rh_device_ops *ops,
+			uint32_t flags);
 void world_attach(struct world *world);
 void world_destroy(struct world *world);
 /* Without NEED_REPLY. fd: -1 for none. */
