@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* device - kicks, calls and errors that are messages */
 #include <dirent.h>
+#include <sys/mman.h>
 
 #include "common/base.h"
 #include "common/fd.h"
@@ -413,6 +414,47 @@ static void a_channel_that_answers_wrongly_costs_the_calls_only(void **state)
 	world_destroy(&world);
 }
 
+/* A chain that was pushed and not shown when the queue is asked back */
+static void push_one(struct world *world)
+{
+	struct virtq_avail *avail;
+	struct virtq_desc *desc;
+	struct rh_chain *chain;
+	uint8_t *bytes = mmap(NULL, WORLD_MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_SHARED, world->memory_fd, 0);
+
+	assert_ptr_not_equal(bytes, MAP_FAILED);
+	desc = (struct virtq_desc *)bytes;
+	avail = (struct virtq_avail *)(bytes + 0x1000);
+	desc[0].addr = le64_make(0x8000);
+	desc[0].len = le32_make(16);
+	avail->idx = le16_make(1);
+	assert_int_equal(rh_queue_pop(queue_of(world, 0), &chain), 1);
+	rh_queue_push(queue_of(world, 0), chain, 0);
+	munmap(bytes, WORLD_MEMORY_BYTES);
+}
+
+static void the_last_call_of_a_session_is_not_told_in_the_next_one(void **state)
+{
+	struct world world;
+	int channel = create_running(&world);
+
+	(void)state;
+	push_one(&world);
+	close(channel);
+	rh_fd_close(&world.front_end);
+	world_run(&world);
+	assert_int_equal(world.nr_disconnected, 1);
+	world_attach(&world);
+	world_negotiate(&world);
+	world_share_memory(&world);
+	channel = channel_open(&world);
+	world_start_queue(&world, 1);
+	assert_true(channel_is_quiet(channel));
+	close(channel);
+	world_destroy(&world);
+}
+
 static void many_sessions_leave_nothing_behind(void **state)
 {
 	unsigned int nr_fds = count_fds();
@@ -473,6 +515,8 @@ int main(void)
 		cmocka_unit_test(a_call_without_a_channel_waits_for_one),
 		cmocka_unit_test(
 			a_channel_that_answers_wrongly_costs_the_calls_only),
+		cmocka_unit_test(
+			the_last_call_of_a_session_is_not_told_in_the_next_one),
 		cmocka_unit_test(many_sessions_leave_nothing_behind),
 	};
 
