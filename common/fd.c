@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -84,4 +85,67 @@ int rh_memfd_create(const char *name, size_t size_bytes)
 		return error;
 	}
 	return fd;
+}
+
+/* Returns 0 when fd may be ready, or -errno. */
+static int wait_for(int fd, short events, int wait_msec)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+	int nr = poll(&pollfd, 1, wait_msec);
+
+	if (nr == 0)
+		return -ETIMEDOUT;
+	return nr < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* What a read or a write without progress means. */
+static int wait_after(int fd, short events, int wait_msec)
+{
+	if (errno == EINTR)
+		return 0;
+	if (errno != EAGAIN)
+		return -errno;
+	return wait_for(fd, events, wait_msec);
+}
+
+int rh_fd_put_all(int fd, const void *data, size_t bytes, int wait_msec)
+{
+	const char *byte = data;
+	int error = 0;
+
+	while (!error && bytes) {
+		ssize_t nr = write(fd, byte, bytes);
+
+		if (nr < 0) {
+			error = wait_after(fd, POLLOUT, wait_msec);
+			continue;
+		}
+		byte += nr;
+		bytes -= (size_t)nr;
+	}
+	return error;
+}
+
+int rh_fd_get_all(int fd, void *data, size_t bytes, int wait_msec)
+{
+	char *byte = data;
+	int error = 0;
+
+	while (!error && bytes) {
+		ssize_t nr;
+
+		error = wait_for(fd, POLLIN, wait_msec);
+		nr = error ? -1 : read(fd, byte, bytes);
+		if (error)
+			break;
+		if (nr == 0)
+			return -ECONNRESET;
+		if (nr < 0) {
+			error = wait_after(fd, POLLIN, wait_msec);
+			continue;
+		}
+		byte += nr;
+		bytes -= (size_t)nr;
+	}
+	return error;
 }

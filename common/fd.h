@@ -33,6 +33,14 @@ bool rh_eventfd_drain(int fd);
 /* As many as the process may ask for: the soft limit becomes the hard one. */
 void rh_fd_allow_many(void);
 
+/*
+ * All bytes, through a socket or a pipe that may be non-blocking, and never
+ * wait_msec without progress. Return 0, -ETIMEDOUT, or another -errno:
+ * -ECONNRESET for an end of what there is to read.
+ */
+int rh_fd_put_all(int fd, const void *data, size_t bytes, int wait_msec);
+int rh_fd_get_all(int fd, void *data, size_t bytes, int wait_msec);
+
 /* A memfd of size_bytes, all zero. Returns the fd or -errno. */
 int rh_memfd_create(const char *name, size_t size_bytes);
 

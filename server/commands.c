@@ -2,12 +2,16 @@
 /*
  * commands - what a client of the control socket can have done
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base.h"
+#include "common/log.h"
 #include "server/commands.h"
 #include "server/complaint.h"
 #include "server/qmp/session.h"
+
+#define TAG "ringhost"
 
 static const struct row {
 	const char *name;
@@ -31,7 +35,54 @@ static const struct row {
 	{ "x-config-reload", command_x_config_reload },
 	{ "x-export-move", command_x_export_move },
 	{ "x-query-stats", command_x_query_stats },
+	{ "x-hand-over", command_x_hand_over },
+	{ "x-query-hand-over", command_x_query_hand_over, true },
 };
+
+/* A command that changes what there is, until it is answered. */
+struct kept_call {
+	struct qmp_call call;
+	struct qmp_call *outer; /* who gave it */
+	struct daemon *daemon;
+	const char *command;
+};
+
+static void kept_answered(struct qmp_call *call, json_t *value,
+			  const char *class, const char *why)
+{
+	struct kept_call *kept = container_of(call, struct kept_call, call);
+	struct qmp_call *outer = kept->outer;
+
+	if (value && journal_note(&kept->daemon->journal, kept->command,
+				  outer->arguments, outer->typed) < 0)
+		rh_log(RH_LOG_WARNING, TAG, "there is no memory to remember %s",
+		       kept->command);
+	free(kept);
+	outer->answered(outer, value, class, why);
+}
+
+/* Run it so that it is in the journal when it has succeeded. */
+static void run_kept(struct daemon *daemon, const struct row *row,
+		     struct qmp_call *call)
+{
+	struct kept_call *kept = calloc(1, sizeof(*kept));
+
+	if (!kept) {
+		qmp_refuse(call, "out of memory");
+		return;
+	}
+	*kept = (struct kept_call){
+		.call = {
+			.arguments = call->arguments,
+			.typed = call->typed,
+			.answered = kept_answered,
+		},
+		.outer = call,
+		.daemon = daemon,
+		.command = row->name,
+	};
+	row->run(daemon, &kept->call);
+}
 
 static bool refuse_arguments(struct qmp_call *call)
 {
@@ -44,20 +95,45 @@ static bool refuse_arguments(struct qmp_call *call)
 	return true;
 }
 
+/* Returns true when the command was answered without being run. */
+static bool answer_at_once(struct daemon *daemon, const char *name,
+			   struct qmp_call *call)
+{
+	bool asks =
+		!strncmp(name, "query-", 6) || !strncmp(name, "x-query-", 8);
+
+	if (daemon->quitting) {
+		qmp_refuse(call, "The daemon is about to end");
+		return true;
+	}
+	if (!asks && giver_busy(&daemon->giver)) {
+		qmp_refuse(call, "Another process is about to take over: give "
+				 "the command to that one");
+		return true;
+	}
+	if (daemon->inherits && !daemon->repeats &&
+	    journal_has(&daemon->journal, name, call->arguments)) {
+		qmp_return(call, NULL);
+		return true;
+	}
+	return false;
+}
+
 void commands_run(struct daemon *daemon, const char *name,
 		  struct qmp_call *call)
 {
-	if (daemon->quitting) {
-		qmp_refuse(call, "The daemon is about to end");
+	if (answer_at_once(daemon, name, call))
 		return;
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, name) != 0)
 			continue;
 		if (rows[i].bare && refuse_arguments(call))
 			return;
 		complaint_begin();
-		rows[i].run(daemon, call);
+		if (journal_keeps(name))
+			run_kept(daemon, &rows[i], call);
+		else
+			rows[i].run(daemon, call);
 		return;
 	}
 	qmp_refuse_as(call, "CommandNotFound",

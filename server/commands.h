@@ -40,6 +40,8 @@ void command_query_iothreads(struct daemon *daemon, struct qmp_call *call);
 
 void command_query_blockstats(struct daemon *daemon, struct qmp_call *call);
 void command_x_query_stats(struct daemon *daemon, struct qmp_call *call);
+void command_x_query_hand_over(struct daemon *daemon, struct qmp_call *call);
+void command_x_hand_over(struct daemon *daemon, struct qmp_call *call);
 
 void command_query_commands(struct daemon *daemon, struct qmp_call *call);
 void command_query_version(struct daemon *daemon, struct qmp_call *call);

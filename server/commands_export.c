@@ -195,6 +195,8 @@ void command_block_export_add(struct daemon *daemon, struct qmp_call *call)
 		command_end(call, -EAGAIN);
 		return;
 	}
+	spec.options.may_move_out = true;
+	spec.later = daemon->repeats;
 	memcpy(spec.workers, chosen.workers, sizeof(spec.workers));
 	spec.nr_workers = chosen.nr;
 	command_end(call, exports_add(&daemon->exports, &spec));

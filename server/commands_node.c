@@ -323,6 +323,7 @@ void command_blockdev_add(struct daemon *daemon, struct qmp_call *call)
 	}
 	if (opening.base && parse_inner(call, &opening) < 0)
 		return;
+	opening.options.succeeds = daemon->repeats;
 	open_beside(daemon, call, &opening);
 }
 

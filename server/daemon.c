@@ -62,8 +62,11 @@ static void export_ended(struct exports *exports, const char *id)
 {
 	struct daemon *daemon = container_of(exports, struct daemon, exports);
 
-	daemon_tell(daemon, "BLOCK_EXPORT_DELETED",
-		    json_pack("{s:s}", "id", id));
+	/* It may have ended by itself, with the one client that it had. */
+	json_auto_t *arguments = json_pack("{s:s}", "id", id);
+
+	journal_note(&daemon->journal, "block-export-del", arguments, true);
+	daemon_tell(daemon, "BLOCK_EXPORT_DELETED", json_incref(arguments));
 	reload_export_ended(daemon->reload, id);
 }
 
@@ -167,6 +170,8 @@ int daemon_init(struct daemon *daemon, enum engine_kind engine,
 	};
 	list_init(&daemon->nodes);
 	list_init(&daemon->monitors);
+	journal_init(&daemon->journal);
+	giver_init(&daemon->giver, daemon);
 	iothreads_init(&daemon->iothreads, engine, engine_given);
 	rh_fd_allow_many(); /* see server_create() */
 	error = loop_init(&daemon->loop);
@@ -202,11 +207,13 @@ void daemon_deinit(struct daemon *daemon)
 {
 	record_close(daemon->record);
 	reload_destroy(daemon->reload);
+	giver_deinit(&daemon->giver);
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);
 	iothreads_deinit(&daemon->iothreads);
 	while (!list_empty(&daemon->monitors))
 		daemon_remove_monitor(monitor_of(daemon->monitors.next));
+	journal_deinit(&daemon->journal);
 	if (!daemon->jobs.nr_running)
 		jobs_deinit(&daemon->jobs);
 	loop_remove(&daemon->loop, &daemon->signals);

@@ -15,8 +15,10 @@
 #include <stdbool.h>
 
 #include "server/exports.h"
+#include "server/handover.h"
 #include "server/iothreads.h"
 #include "server/jobs.h"
+#include "server/journal.h"
 #include "server/loop.h"
 
 struct record;
@@ -28,12 +30,16 @@ struct daemon {
 	struct iothreads iothreads;
 	struct list_node nodes; /* struct node */
 	struct exports exports;
+	struct journal journal;
 	struct list_node monitors; /* struct monitor */
 	struct record *record;	   /* NULL: there is no --state-dir */
 	struct reload *reload;	   /* NULL: there are no configuration files */
 	struct loop_watch signals;
 	int signal_fd;
+	struct giver giver;
 	bool quitting;
+	bool inherits; /* what another one has made need not be made again */
+	bool repeats;  /* commands of that one; its sockets come later */
 };
 
 /*

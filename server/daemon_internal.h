@@ -20,6 +20,7 @@ struct monitor {
 	struct qmp_monitor *monitor;
 	struct socket_file socket_file;
 	char *path;
+	bool pretty;
 };
 
 static inline struct monitor *monitor_of(struct list_node *node)
@@ -38,6 +39,9 @@ int daemon_run(struct daemon *daemon);
 /* daemon_monitor.c: returns 0 or -errno (logged). */
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty);
 void daemon_remove_monitor(struct monitor *monitor);
+
+/* Somebody else will listen there; clients stay. */
+void daemon_forget_monitors(struct daemon *daemon);
 
 #define MAX_CHARDEVS 8
 
@@ -63,6 +67,7 @@ struct start {
 	const char *state_dir; /* NULL: none */
 	const char *pidfile;   /* NULL: none */
 	char *made_pidfile;    /* its absolute path, once it is there */
+	const char *take_over; /* a control socket; NULL: nobody's place */
 	bool daemonize;
 	bool help;
 	bool version;

@@ -56,6 +56,14 @@ static int open_monitor(struct daemon *daemon, struct monitor *monitor,
 	return error;
 }
 
+void daemon_forget_monitors(struct daemon *daemon)
+{
+	list_for_each(link, &daemon->monitors) {
+		qmp_monitor_stop_listening(monitor_of(link)->monitor);
+		socket_file_forget(&monitor_of(link)->socket_file);
+	}
+}
+
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty)
 {
 	struct monitor *monitor = calloc(1, sizeof(*monitor));
@@ -65,6 +73,7 @@ int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty)
 		return error;
 	list_init(&monitor->link);
 	socket_file_init(&monitor->socket_file);
+	monitor->pretty = pretty;
 	monitor->path = strdup(path);
 	if (monitor->path)
 		error = open_monitor(daemon, monitor, pretty);

@@ -237,6 +237,12 @@ static int take_help(struct start *start, const char *value)
 	return 0;
 }
 
+static int take_take_over(struct start *start, const char *value)
+{
+	start->take_over = value;
+	return 0;
+}
+
 static int take_version(struct start *start, const char *value)
 {
 	(void)value;
@@ -263,6 +269,7 @@ static const struct option_row {
 	{ "object", take_object, true, DAEMON_MAIN },
 	{ "pidfile", take_pidfile, true, DAEMON_EARLY, true },
 	{ "state-dir", take_state_dir, true, DAEMON_EARLY, true },
+	{ "take-over", take_take_over, true, DAEMON_EARLY },
 	{ "version", take_version, false, DAEMON_FIRST },
 };
 

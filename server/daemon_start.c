@@ -46,6 +46,7 @@ static const char help_text[] =
 	"  --config FILE|DIR      disks and settings of configuration files, see\n"
 	"                         ringhost.conf(5)\n"
 	"  --state-dir DIR        what clients add is there again after a restart\n"
+	"  --take-over SOCKET     take the place of the daemon with this control socket\n"
 	"  --pidfile PATH         where to write the process's number\n"
 	"  --daemonize            go into the background once all is served\n"
 	"  --aio io_uring|threads what the threads do I/O with\n"
@@ -155,30 +156,64 @@ static void free_chardevs(struct start *start)
 		json_decref(start->chardevs[i].object);
 }
 
-static int serve(struct start *start, int argc, char **argv, int *tell_fd)
+/* All that is served: first what another daemon has, then what is asked for. */
+static int make_all(struct start *start, int argc, char **argv,
+		    struct taker **taker)
 {
-	int error =
-		daemon_init(&start->daemon, start->engine, start->engine_given);
+	struct daemon *daemon = &start->daemon;
+	int error = 0;
 
-	if (!error && start->state_dir)
-		error = record_open(&start->daemon, start->state_dir,
-				    &start->daemon.record);
+	if (start->state_dir)
+		error = record_open(daemon, start->state_dir, &daemon->record);
+	if (!error && start->take_over)
+		error = taker_begin(daemon, start->take_over, taker);
 	if (!error)
 		error = daemon_apply_config(start);
 	if (!error)
 		error = daemon_take_options(start, argc, argv, DAEMON_MAIN);
 	if (!error && start->state_dir)
-		record_restore(start->daemon.record);
-	if (!error)
-		error = daemon_take_options(start, argc, argv, DAEMON_LAST);
+		record_restore(daemon->record);
+	if (!error && *taker)
+		error = taker_finish(*taker);
+	daemon->inherits = false;
+	return error;
+}
+
+/*
+ * Control sockets come last. The one whose place we have taken has listened
+ * there until now, and there are guests who count on us: then what goes wrong
+ * has been logged, and that is all.
+ */
+static int listen_for_commands(struct start *start, int argc, char **argv,
+			       struct taker *taker)
+{
+	int error = daemon_take_options(start, argc, argv, DAEMON_LAST);
+
 	if (!error)
 		error = daemon_open_monitors(start);
+	if (!taker)
+		return error;
+	taker_add_monitors(taker);
+	return 0;
+}
+
+static int serve(struct start *start, int argc, char **argv, int *tell_fd)
+{
+	struct taker *taker = NULL;
+	int error =
+		daemon_init(&start->daemon, start->engine, start->engine_given);
+
+	if (!error)
+		error = make_all(start, argc, argv, &taker);
+	if (!error)
+		error = listen_for_commands(start, argc, argv, taker);
 	if (!error)
 		error = begin_to_serve(start, tell_fd);
 	if (error)
 		daemon_quit(&start->daemon, "host-error");
 	if (daemon_run(&start->daemon) < 0)
 		error = -EIO;
+	taker_free(taker);
 	daemon_deinit(&start->daemon);
 	if (start->made_pidfile)
 		unlink(start->made_pidfile);

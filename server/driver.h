@@ -32,8 +32,9 @@ struct driver_options {
 	enum driver_cache cache;
 	bool cache_given; /* by the user: no silent fallback */
 	bool read_only;
-	bool raw_given;	     /* --format=raw: do not look for other formats */
-	bool force_share;    /* no image lock */
+	bool raw_given;	  /* --format=raw: do not look for other formats */
+	bool force_share; /* no image lock */
+	bool succeeds;	  /* who holds it now will let it go; no word of it */
 	uint64_t size_bytes; /* drivers that have no size of their own */
 	/*
 	 * Workers that may attach, each once at a time: what they need is made

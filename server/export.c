@@ -13,6 +13,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <ringhost/handover.h>
+
 #include "common/base.h"
 #include "common/fd.h"
 #include "server/export_internal.h"
@@ -133,7 +135,8 @@ static int create_disk(struct export *export,
 		.opaque = export,
 		.nr_queues = options->nr_queues,
 		.max_queue_size = options->queue_size,
-		.flags = RH_DEVICE_BAD_CHAINS,
+		.flags = RH_DEVICE_BAD_CHAINS |
+			 (options->may_move_out ? RH_DEVICE_HAND_OVER : 0),
 	};
 	int error;
 

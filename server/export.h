@@ -23,6 +23,7 @@ struct export_options {
 	uint64_t block_bytes; /* 0: that of the image */
 	unsigned int nr_queues;
 	unsigned int queue_size;
+	bool may_move_out; /* export_hand_over() is possible; costs some fds */
 };
 
 struct export;
@@ -90,6 +91,26 @@ void export_drain(struct export *export, struct export_drain *drain);
 void export_pause(struct export *export, struct export_drain *drain);
 void export_resume(struct export *export);
 bool export_paused(const struct export *export);
+
+/*
+ * An export goes on in another process: <ringhost/handover.h>. It is frozen
+ * first, which takes as long as the requests under way: then no queue runs, and
+ * the image is nobody's.
+ */
+void export_freeze(struct export *export);
+bool export_frozen(const struct export *export);
+void export_thaw(struct export *export);
+
+/*
+ * Between frozen exports, as the library's operations of these names; fd may
+ * block. The one that takes over has had no socket. Return 0 or -errno
+ * (logged); export_take_over() leaves it frozen.
+ */
+int export_hand_over(struct export *export, int fd);
+int export_take_over(struct export *export, int fd);
+
+/* It goes on elsewhere, and has finished here. */
+void export_let_go(struct export *export);
 
 /* Asynchronous: until export_finished(). */
 void export_stop(struct export *export);

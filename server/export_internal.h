@@ -91,6 +91,9 @@ void export_start_held(struct export *export);
 /* To be called when the device has done all that it can for now, first. */
 void export_settle_drains(struct export *export);
 
+/* For the library, one of them runs or is asked back. */
+bool export_any_queue_runs(const struct export *export);
+
 /* To be called when the device has done all that it can for now. */
 void export_release_if_idle(struct export *export);
 

@@ -195,7 +195,7 @@ void export_start_held(struct export *export)
 		fail_held_queues(export);
 }
 
-static bool any_queue_runs(const struct export *export)
+bool export_any_queue_runs(const struct export *export)
 {
 	for (unsigned int i = 0; i < export->nr_queues; i++) {
 		if (export->queues[i].queue &&
@@ -207,7 +207,7 @@ static bool any_queue_runs(const struct export *export)
 
 void export_release_if_idle(struct export *export)
 {
-	if (export->claim == UNCLAIMED || any_queue_runs(export))
+	if (export->claim == UNCLAIMED || export_any_queue_runs(export))
 		return;
 	if (export->claim == CLAIMED)
 		node_release(export->node);

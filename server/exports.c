@@ -21,11 +21,12 @@ void exports_init(struct exports *exports, struct loop *loop,
 {
 	exports->loop = loop;
 	exports->ended = ended;
+	exports->moved_on = NULL;
 	list_init(&exports->list);
 }
 
 /* It has ended, or has never had a socket. */
-static void destroy(struct published *published)
+void exports_destroy_one(struct published *published)
 {
 	list_remove(&published->link);
 	loop_remove(published->exports->loop, &published->watch);
@@ -39,7 +40,7 @@ static void destroy(struct published *published)
 void exports_deinit(struct exports *exports)
 {
 	list_for_each(node, &exports->list)
-		destroy(published_of(node));
+		exports_destroy_one(published_of(node));
 }
 
 struct published *exports_find(struct exports *exports, const char *id)
@@ -60,7 +61,7 @@ static void finish_if_ended(struct published *published)
 		return;
 	id = published->id;
 	published->id = NULL;
-	destroy(published);
+	exports_destroy_one(published);
 	exports->ended(exports, id);
 	free(id);
 }
@@ -69,11 +70,14 @@ static void export_ready(struct loop_watch *watch, uint32_t events)
 {
 	struct published *published =
 		container_of(watch, struct published, watch);
+	struct exports *exports = published->exports;
 
 	(void)events;
 	if (export_run(published->export) < 0)
 		export_stop(published->export); /* it has said why */
 	finish_if_ended(published);
+	if (exports->moved_on)
+		exports->moved_on(exports);
 }
 
 static void log_listen_error(const char *id, const char *path, int error)
@@ -132,6 +136,8 @@ static int serve(struct published *published, const struct exports_spec *spec)
 		       strerror(-error));
 		return error;
 	}
+	if (spec->later)
+		return 0;
 	return spec->path ? listen_on_path(published, spec) :
 			    serve_fd(published, spec->fd);
 }
@@ -147,6 +153,7 @@ static struct published *allocate(struct exports *exports,
 	published->exports = exports;
 	published->node = spec->node;
 	published->writable = !spec->options.read_only;
+	published->later = spec->later;
 	published->watch =
 		(struct loop_watch){ .fd = -1, .ready = export_ready };
 	socket_file_init(&published->socket_file);
@@ -154,7 +161,7 @@ static struct published *allocate(struct exports *exports,
 	published->path = spec->path ? strdup(spec->path) : NULL;
 	if (published->id && (published->path || !spec->path))
 		return published;
-	destroy(published);
+	exports_destroy_one(published);
 	return NULL;
 }
 
@@ -178,7 +185,7 @@ int exports_add(struct exports *exports, const struct exports_spec *spec)
 	if (!error)
 		error = serve(published, spec);
 	if (error) {
-		destroy(published);
+		exports_destroy_one(published);
 		return error;
 	}
 	list_append(&exports->list, &published->link);

@@ -15,13 +15,16 @@
 #include "server/loop.h"
 #include "server/socket_file.h"
 
-#define EXPORTS_MAX_WORKERS 64 /* of one export */
+#define EXPORTS_MAX_WORKERS  64 /* of one export */
+#define EXPORTS_MAX_ID_BYTES 4096
 
 struct exports {
 	struct loop *loop;
 	struct list_node list; /* struct published */
 	/* One has ended; it is freed after this. */
 	void (*ended)(struct exports *exports, const char *id);
+	/* NULL, or called when something has happened to one of them. */
+	void (*moved_on)(struct exports *exports);
 };
 
 /* One of them. */
@@ -36,6 +39,7 @@ struct published {
 	struct socket_file socket_file;
 	bool writable;
 	bool ending;
+	bool later; /* it has no socket yet */
 };
 
 /* What one is made of; all is borrowed. */
@@ -45,7 +49,8 @@ struct exports_spec {
 	struct worker *workers[EXPORTS_MAX_WORKERS];
 	unsigned int nr_workers; /* at least 1 */
 	const char *path;	 /* NULL: fd */
-	int fd; /* listens, or is connected; taken on success */
+	bool later; /* no socket yet: it comes with exports_take_over() */
+	int fd;	    /* listens, or is connected; taken on success */
 	mode_t mode;
 	gid_t gid; /* (gid_t)-1: that of the process */
 };
@@ -68,11 +73,29 @@ struct published *exports_find(struct exports *exports, const char *id);
  */
 int exports_remove(struct exports *exports, const char *id, bool hard);
 
+/*
+ * All of them go on in another process, as export_freeze() and its neighbours
+ * have it for one; those that end are left out. exports_hand_over() changes
+ * nothing, and exports_take_over() finds its exports, made with later, by their
+ * ids. Both may block. Return 0 or -errno (logged).
+ */
+void exports_freeze(struct exports *exports);
+bool exports_frozen(const struct exports *exports);
+void exports_thaw(struct exports *exports);
+int exports_hand_over(struct exports *exports, int fd);
+int exports_take_over(struct exports *exports, int fd);
+
+/* They go on elsewhere: here they are gone, and ended() is not called. */
+void exports_let_go(struct exports *exports);
+
 /* True if one of them runs a queue there, or may do so. */
 bool exports_use(struct exports *exports, const struct worker *worker);
 
 /* All of them, hard. */
 void exports_stop(struct exports *exports);
+
+/* It has finished, or has never had a socket. */
+void exports_destroy_one(struct published *published);
 
 static inline struct published *published_of(struct list_node *node)
 {

@@ -66,10 +66,15 @@ static bool is_still_there(const struct socket_file *file)
 	       held.st_dev == found.st_dev && held.st_ino == found.st_ino;
 }
 
+void socket_file_forget(struct socket_file *file)
+{
+	rh_fd_close(&file->directory_fd);
+	rh_fd_close(&file->fd);
+}
+
 void socket_file_remove(struct socket_file *file)
 {
 	if (file->directory_fd >= 0 && is_still_there(file))
 		unlinkat(file->directory_fd, file->name, 0);
-	rh_fd_close(&file->directory_fd);
-	rh_fd_close(&file->fd);
+	socket_file_forget(file);
 }

@@ -23,6 +23,9 @@ void socket_file_init(struct socket_file *file);
 /* Hold what is at path, which outlives file. Returns 0 or -errno. */
 int socket_file_hold(struct socket_file *file, const char *path);
 
+/* Hold it no more, and leave it where it is. */
+void socket_file_forget(struct socket_file *file);
+
 /* Remove it if it is still the one that is held. Nothing held is accepted. */
 void socket_file_remove(struct socket_file *file);
 

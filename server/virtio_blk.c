@@ -261,9 +261,19 @@ int virtio_blk_config_set(struct virtio_blk *blk, uint32_t offset,
 	if (offset != offsetof(struct virtio_blk_config, writeback) ||
 	    size != sizeof(*value) || *value > 1)
 		return -EINVAL;
-	blk->writeback_wanted = *value;
-	update_cache_mode(blk);
+	virtio_blk_set_writeback(blk, *value);
 	return 0;
+}
+
+bool virtio_blk_writeback(const struct virtio_blk *blk)
+{
+	return blk->writeback_wanted;
+}
+
+void virtio_blk_set_writeback(struct virtio_blk *blk, bool writeback)
+{
+	blk->writeback_wanted = writeback;
+	update_cache_mode(blk);
 }
 
 void virtio_blk_features_set(struct virtio_blk *blk, uint64_t features)

@@ -62,6 +62,10 @@ int virtio_blk_config_set(struct virtio_blk *blk, uint32_t offset,
 			  const void *data, uint32_t size);
 void virtio_blk_features_set(struct virtio_blk *blk, uint64_t features);
 
+/* What the driver wants of the cache, by SET_CONFIG or from the start. */
+bool virtio_blk_writeback(const struct virtio_blk *blk);
+void virtio_blk_set_writeback(struct virtio_blk *blk, bool writeback);
+
 /* Session state back to what the options say: cache mode, features. */
 void virtio_blk_reset(struct virtio_blk *blk);
 

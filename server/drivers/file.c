@@ -150,7 +150,7 @@ static void warn_without_locks(const struct file *file, int error)
  * to migrate starts while the other one still runs. Whether the image is
  * free counts when a guest starts to use it, in claim_file().
  */
-static void look_at_lock(const struct file *file)
+static void look_at_lock(const struct file *file, bool succeeds)
 {
 	char who[64] = "another process";
 	pid_t holder = 0;
@@ -162,12 +162,12 @@ static void look_at_lock(const struct file *file)
 				&holder);
 	if (holder)
 		snprintf(who, sizeof(who), "process %ld", (long)holder);
-	if (error == -EAGAIN)
+	if (error == -EAGAIN && !succeeds)
 		rh_log(RH_LOG_WARNING, file->name,
 		       "%s is locked by %s: a guest gets it when that process "
 		       "has ended; stop it, or pass --force-share",
 		       file->path, who);
-	else if (error)
+	else if (error && error != -EAGAIN)
 		warn_without_locks(file, error);
 }
 
@@ -367,7 +367,7 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 		close_file(&file->driver);
 		return error;
 	}
-	look_at_lock(file);
+	look_at_lock(file, options->succeeds);
 	file_learn_speed(file);
 	file_learn_limits(file);
 	*ret = &file->driver;

@@ -2,6 +2,7 @@
 /*
  * call - one command, from where it was given to its answer
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -40,4 +41,9 @@ void qmp_refuse_as(struct qmp_call *call, const char *class, const char *format,
 	va_start(args, format);
 	refuse(call, class, format, args);
 	va_end(args);
+}
+
+int qmp_lend_socket(struct qmp_call *call)
+{
+	return call->lend_socket ? call->lend_socket(call) : -EOPNOTSUPP;
 }

@@ -26,10 +26,22 @@ struct qmp_call {
 	 */
 	void (*answered)(struct qmp_call *call, json_t *value,
 			 const char *class, const char *why);
+	/*
+	 * NULL where the command came from no socket; see qmp_lend_socket().
+	 */
+	int (*lend_socket)(struct qmp_call *call);
 };
 
 /* value: handed over; NULL: an empty object, which says "done". */
 void qmp_return(struct qmp_call *call, json_t *value);
+
+/*
+ * The socket over which the command came, as a duplicate that is the caller's:
+ * from now on its session says nothing but the answer to this command, and
+ * reads nothing; it ends when the client does. Returns -EOPNOTSUPP where the
+ * command came from no socket, or another -errno.
+ */
+int qmp_lend_socket(struct qmp_call *call);
 
 /* A sentence without a full stop at its end. */
 void qmp_refuse(struct qmp_call *call, const char *format, ...)

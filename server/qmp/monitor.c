@@ -188,16 +188,21 @@ int qmp_monitor_create(struct loop *loop, const struct qmp_commands *commands,
 	return 0;
 }
 
+void qmp_monitor_stop_listening(struct qmp_monitor *monitor)
+{
+	loop_remove(monitor->host.loop, &monitor->watch);
+	loop_remove(monitor->host.loop, &monitor->retry);
+	rh_fd_close(&monitor->retry_fd);
+	rh_fd_close(&monitor->fd);
+}
+
 void qmp_monitor_destroy(struct qmp_monitor *monitor)
 {
 	if (!monitor)
 		return;
 	list_for_each(node, &monitor->clients)
 		remove_client(monitor, client_of(node));
-	loop_remove(monitor->host.loop, &monitor->watch);
-	loop_remove(monitor->host.loop, &monitor->retry);
-	rh_fd_close(&monitor->retry_fd);
-	rh_fd_close(&monitor->fd);
+	qmp_monitor_stop_listening(monitor);
 	free(monitor);
 }
 

@@ -38,6 +38,9 @@ int qmp_monitor_create(struct loop *loop, const struct qmp_commands *commands,
 /* Ends all its sessions. NULL is accepted. */
 void qmp_monitor_destroy(struct qmp_monitor *monitor);
 
+/* Clients that are there stay; none comes any more. */
+void qmp_monitor_stop_listening(struct qmp_monitor *monitor);
+
 /* To all clients. event: borrowed. */
 void qmp_monitor_tell(struct qmp_monitor *monitor, json_t *event);
 

@@ -8,6 +8,7 @@
  * what comes in nor what goes out grows with what the client does.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -39,6 +40,7 @@ struct qmp_session {
 	size_t dump_flags;
 	bool negotiated;
 	bool ending;		 /* as soon as what waits has been sent */
+	bool lent;		 /* somebody else speaks with the client now */
 	bool running;		 /* inside advance(), which goes on by itself */
 	struct command *command; /* NULL: none is under way */
 	struct qmp_frame in;
@@ -92,7 +94,7 @@ static void watch_events(struct qmp_session *session)
 	bool wants_out = session->nr_out > 0 || session->ending;
 	uint32_t events = wants_out ? EPOLLOUT : 0;
 
-	if (!session->command && !wants_out)
+	if (!session->command && !wants_out && !session->lent)
 		events |= EPOLLIN;
 	if (loop_change(session->host->loop, &session->watch, events) < 0)
 		session->ending = true;
@@ -175,6 +177,21 @@ static void command_answered(struct qmp_call *call, json_t *value,
 		advance(session);
 }
 
+static int lend_socket(struct qmp_call *call)
+{
+	struct qmp_session *session =
+		container_of(call, struct command, call)->session;
+	int fd;
+
+	if (!session)
+		return -ENOTCONN;
+	fd = fcntl(session->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	session->lent = true;
+	return fd;
+}
+
 static void negotiate(struct qmp_session *session, const char *name,
 		      json_t *request)
 {
@@ -212,6 +229,7 @@ static void run(struct qmp_session *session, const char *name, json_t *request)
 			.arguments = json_object_get(request, "arguments"),
 			.typed = true,
 			.answered = command_answered,
+			.lend_socket = lend_socket,
 		},
 		.session = session,
 		.request = request,
@@ -315,7 +333,7 @@ static void advance(struct qmp_session *session)
 
 	session->running = true;
 	while (alive && !session->ending && !session->command &&
-	       !session->nr_out && take_next(session))
+	       !session->nr_out && !session->lent && take_next(session))
 		alive = send_out(session);
 	if (alive && session->ending)
 		alive = send_out(session);
@@ -395,7 +413,7 @@ void qmp_session_destroy(struct qmp_session *session)
 
 void qmp_session_tell(struct qmp_session *session, json_t *event)
 {
-	if (!session->negotiated || session->ending)
+	if (!session->negotiated || session->ending || session->lent)
 		return;
 	if (session->nr_out - session->nr_sent > MAX_EVENTS_BYTES) {
 		rh_log_limited(&session->log_limit, RH_LOG_WARNING, TAG,
@@ -403,5 +421,6 @@ void qmp_session_tell(struct qmp_session *session, json_t *event)
 		return;
 	}
 	append(session, event);
+	send_out(session); /* who is gone is noticed when it is waited for */
 	watch_events(session);
 }

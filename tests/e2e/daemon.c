@@ -53,7 +53,8 @@ static void make_image(const struct daemon *daemon, const char *name)
 }
 
 /* In the child; does not return. */
-static void exec_daemon(const struct daemon *daemon, const char *const *options)
+static void exec_daemon(const struct daemon *daemon, const char *const *options,
+			bool succeeds)
 {
 	const char *words[MAX_WORDS] = { getenv("SERVER"), "daemon" };
 	unsigned int nr = 2;
@@ -67,6 +68,10 @@ static void exec_daemon(const struct daemon *daemon, const char *const *options)
 	snprintf(chardev, sizeof(chardev), CHARDEV, daemon->server.socket);
 	for (; options && *options && nr < MAX_WORDS - 5; options++)
 		words[nr++] = *options;
+	if (succeeds) {
+		words[nr++] = "--take-over";
+		words[nr++] = "control";
+	}
 	words[nr++] = "--chardev";
 	words[nr++] = chardev;
 	words[nr++] = "--monitor";
@@ -111,7 +116,7 @@ void daemon_begin(struct daemon *daemon, const char *const *options)
 	server->pid = fork();
 	assert_true(server->pid >= 0);
 	if (server->pid == 0)
-		exec_daemon(daemon, options);
+		exec_daemon(daemon, options, false);
 	wait_until_it_serves(daemon);
 	qmp_open(&daemon->qmp, server->socket);
 }
@@ -120,6 +125,40 @@ void daemon_start(struct daemon *daemon, const char *const *options)
 {
 	daemon_prepare(daemon);
 	daemon_begin(daemon, options);
+}
+
+/* Returns the process. */
+static pid_t start_successor(const struct daemon *daemon,
+			     const char *const *options)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		exec_daemon(daemon, options, true);
+	return pid;
+}
+
+void daemon_succeed(struct daemon *daemon, const char *const *options)
+{
+	pid_t pid = start_successor(daemon, options);
+
+	assert_int_equal(server_wait(&daemon->server, SERVER_START_MSEC), 0);
+	qmp_close(&daemon->qmp);
+	daemon->server.pid = pid;
+	wait_until_it_serves(daemon);
+	qmp_open(&daemon->qmp, daemon->server.socket);
+}
+
+void daemon_does_not_succeed(struct daemon *daemon, const char *why,
+			     const char *const *options)
+{
+	struct server other = daemon->server;
+	unsigned int nr = server_log_count(&daemon->server, why);
+
+	other.pid = start_successor(daemon, options);
+	assert_int_equal(server_wait(&other, SERVER_START_MSEC), 1);
+	assert_true(server_log_count(&daemon->server, why) > nr);
 }
 
 void daemon_end(struct daemon *daemon)

@@ -37,6 +37,16 @@ void daemon_start(struct daemon *daemon, const char *const *options);
 void daemon_prepare(struct daemon *daemon);
 void daemon_begin(struct daemon *daemon, const char *const *options);
 
+/*
+ * Start another one with these options, up to a NULL, which takes its place.
+ * The first one has to end with status 0. Fails the test if that fails.
+ */
+void daemon_succeed(struct daemon *daemon, const char *const *options);
+
+/* The same for one that has to fail, with a log that says why. */
+void daemon_does_not_succeed(struct daemon *daemon, const char *why,
+			     const char *const *options);
+
 /* Ask it to quit; it has to end with status 0. */
 void daemon_stop(struct daemon *daemon);
 

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exports_handover - all exports go on in another process
+ *
+ * Each is told with its id in front, so that the order is of no importance; an
+ * empty id ends the list.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "server/exports.h"
+
+#define TAG	  "ringhost"
+#define WAIT_MSEC 10000
+
+void exports_freeze(struct exports *exports)
+{
+	list_for_each(node, &exports->list)
+		export_freeze(published_of(node)->export);
+}
+
+bool exports_frozen(const struct exports *exports)
+{
+	list_for_each(node, &exports->list) {
+		const struct published *published = published_of(node);
+
+		if (!published->ending && !export_frozen(published->export))
+			return false;
+	}
+	return true;
+}
+
+void exports_thaw(struct exports *exports)
+{
+	list_for_each(node, &exports->list)
+		export_thaw(published_of(node)->export);
+}
+
+static int put_id(int fd, const char *id)
+{
+	uint32_t nr_bytes = (uint32_t)strlen(id);
+	int error = rh_fd_put_all(fd, &nr_bytes, sizeof(nr_bytes), WAIT_MSEC);
+
+	return error ? error : rh_fd_put_all(fd, id, nr_bytes, WAIT_MSEC);
+}
+
+/* Returns 0 with *ret set, to be freed, or -errno. */
+static int get_id(int fd, char **ret)
+{
+	uint32_t nr_bytes;
+	int error = rh_fd_get_all(fd, &nr_bytes, sizeof(nr_bytes), WAIT_MSEC);
+	char *id;
+
+	if (error)
+		return error;
+	if (nr_bytes > EXPORTS_MAX_ID_BYTES)
+		return -EPROTO;
+	id = calloc(1, nr_bytes + 1);
+	if (!id)
+		return -ENOMEM;
+	error = rh_fd_get_all(fd, id, nr_bytes, WAIT_MSEC);
+	if (error)
+		free(id);
+	else
+		*ret = id;
+	return error;
+}
+
+int exports_hand_over(struct exports *exports, int fd)
+{
+	int error = 0;
+
+	list_for_each(node, &exports->list) {
+		const struct published *published = published_of(node);
+
+		if (published->ending)
+			continue;
+		error = put_id(fd, published->id);
+		if (!error)
+			error = export_hand_over(published->export, fd);
+		if (error)
+			return error;
+	}
+	return put_id(fd, "");
+}
+
+static int take_one(struct published *published, int fd)
+{
+	int error = export_take_over(published->export, fd);
+
+	if (error)
+		return error;
+	published->later = false;
+	if (published->path &&
+	    socket_file_hold(&published->socket_file, published->path) < 0)
+		rh_log(RH_LOG_WARNING, published->id,
+		       "%s is not there any more, and stays with whoever has "
+		       "taken it away",
+		       published->path);
+	return 0;
+}
+
+static int refuse(const char *id)
+{
+	rh_log(RH_LOG_ERROR, TAG,
+	       "an export is handed over that was not announced: %s", id);
+	return -EPROTO;
+}
+
+int exports_take_over(struct exports *exports, int fd)
+{
+	int error = 0;
+	bool more = true;
+
+	while (!error && more) {
+		cleanup_free char *id = NULL;
+		struct published *published;
+
+		error = get_id(fd, &id);
+		if (error)
+			break;
+		more = *id;
+		published = more ? exports_find(exports, id) : NULL;
+		if (published && published->later)
+			error = take_one(published, fd);
+		else if (more)
+			error = refuse(id);
+	}
+	return error;
+}
+
+void exports_let_go(struct exports *exports)
+{
+	list_for_each(node, &exports->list) {
+		struct published *published = published_of(node);
+
+		if (published->ending)
+			continue;
+		if (!published->later)
+			export_let_go(published->export);
+		socket_file_forget(&published->socket_file);
+		exports_destroy_one(published);
+	}
+}
