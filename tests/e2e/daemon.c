@@ -18,7 +18,9 @@
 
 #define MAX_WORDS 64
 #define POLL_USEC 10000
-#define CHARDEV	  "socket,id=control,path=%s,server=on,wait=off"
+/* For one that starts, and one that writes to the disk what is in its cache. */
+#define PATIENCE_MSEC (3 * SERVER_START_MSEC)
+#define CHARDEV	      "socket,id=control,path=%s,server=on,wait=off"
 
 const char *const daemon_two_disks[] = {
 	"--object",
@@ -143,7 +145,7 @@ void daemon_succeed(struct daemon *daemon, const char *const *options)
 {
 	pid_t pid = start_successor(daemon, options);
 
-	assert_int_equal(server_wait(&daemon->server, SERVER_START_MSEC), 0);
+	assert_int_equal(server_wait(&daemon->server, PATIENCE_MSEC), 0);
 	qmp_close(&daemon->qmp);
 	daemon->server.pid = pid;
 	wait_until_it_serves(daemon);
