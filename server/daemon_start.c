@@ -75,6 +75,21 @@ static int write_pidfile(struct start *start)
 	return -EIO;
 }
 
+/* Unless somebody who has taken our place has written it anew. */
+static void remove_pidfile(struct start *start)
+{
+	FILE *file =
+		start->made_pidfile ? fopen(start->made_pidfile, "re") : NULL;
+	long pid = 0;
+
+	if (file) {
+		if (fscanf(file, "%ld", &pid) == 1 && pid == (long)getpid())
+			unlink(start->made_pidfile);
+		fclose(file);
+	}
+	free(start->made_pidfile);
+}
+
 /* Neither the terminal nor who waits for the end of our output. */
 static int leave_terminal(void)
 {
@@ -202,22 +217,24 @@ static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 	struct taker *taker = NULL;
 	int error =
 		daemon_init(&start->daemon, start->engine, start->engine_given);
+	bool has_taken = false;
 
 	if (!error)
 		error = make_all(start, argc, argv, &taker);
+	has_taken = !error && taker;
 	if (!error)
 		error = listen_for_commands(start, argc, argv, taker);
 	if (!error)
 		error = begin_to_serve(start, tell_fd);
+	if (error && has_taken)
+		error = 0; /* it has been said, and guests count on us */
 	if (error)
 		daemon_quit(&start->daemon, "host-error");
 	if (daemon_run(&start->daemon) < 0)
 		error = -EIO;
 	taker_free(taker);
 	daemon_deinit(&start->daemon);
-	if (start->made_pidfile)
-		unlink(start->made_pidfile);
-	free(start->made_pidfile);
+	remove_pidfile(start);
 	return error;
 }
 
