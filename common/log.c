@@ -57,6 +57,22 @@ void rh_log(enum rh_log_level level, const char *tag, const char *format, ...)
 	va_end(args);
 }
 
+static _Thread_local unsigned int nr_told_suppressed;
+
+unsigned int rh_log_nr_suppressed(void)
+{
+	return nr_told_suppressed;
+}
+
+static void tell_suppressed(const struct log_limit *limit,
+			    enum rh_log_level level, const char *tag)
+{
+	nr_told_suppressed = limit->nr_suppressed;
+	rh_log(level, tag, "%u more such lines were left out",
+	       limit->nr_suppressed);
+	nr_told_suppressed = 0;
+}
+
 static uint64_t now_usec(void)
 {
 	struct timespec now;
@@ -72,8 +88,7 @@ static bool limit_allows(struct log_limit *limit, enum rh_log_level level,
 
 	if (now - limit->interval_start_usec >= LOG_LIMIT_INTERVAL_USEC) {
 		if (limit->nr_suppressed)
-			rh_log(level, tag, "%u more such lines were left out",
-			       limit->nr_suppressed);
+			tell_suppressed(limit, level, tag);
 		*limit = (struct log_limit){ .interval_start_usec = now };
 	}
 	if (limit->nr_lines >= LOG_LIMIT_BURST) {

@@ -34,6 +34,12 @@ void rh_log(enum rh_log_level level, const char *tag, const char *format, ...)
 void rh_log_limited(struct log_limit *limit, enum rh_log_level level,
 		    const char *tag, const char *format, ...) PRINTF_LIKE(4, 5);
 
+/*
+ * For a hook: how many lines the one at hand says were left out; 0 for all
+ * others.
+ */
+unsigned int rh_log_nr_suppressed(void);
+
 /* True if a line of this level reaches the hook. */
 bool rh_log_wanted(enum rh_log_level level);
 

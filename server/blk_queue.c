@@ -20,12 +20,15 @@
 #include "common/base.h"
 #include "common/lazy.h"
 #include "server/blk_tally.h"
+#include "server/probes.h"
 #include "server/virtio_blk_internal.h"
 
 struct blk_queue {
 	struct virtio_blk *blk;
 	struct rh_queue *queue;
 	struct blk_queue_host host;
+	const char *name; /* of the disk, and the queue's number: for probes */
+	unsigned int number;
 	unsigned int size;
 	unsigned int nr_under_way;
 	struct list_node waiting; /* slots, for the driver, oldest first */
@@ -84,6 +87,7 @@ static struct rh_chain *release(struct blk_slot *slot)
 static inline void give_back(struct blk_slot *slot, uint8_t status,
 			     uint32_t written_bytes)
 {
+	PROBE_COMPLETE(slot, slot->type, status);
 	*(volatile uint8_t *)slot->status = status;
 	rh_queue_push(slot->queue->queue, release(slot), written_bytes + 1);
 }
@@ -151,6 +155,8 @@ static bool submit(struct blk_slot *slot)
 
 	for (;;) {
 		choose_durability(slot);
+		PROBE_SUBMIT(slot, request->op, request->offset_bytes,
+			     request->bytes);
 		switch (context->driver->ops->submit(context, request)) {
 		case DRIVER_QUEUED:
 			return true;
@@ -221,6 +227,7 @@ static void start(struct blk_queue *queue, struct rh_chain *chain)
 	struct blk_slot *slot = get_slot(queue);
 	int outcome;
 
+	PROBE_POP(queue->name, queue->number, slot);
 	slot->chain = chain;
 	slot->start_nsec = turn_clock_now(queue->host.clock);
 	queue->nr_under_way++;
@@ -309,9 +316,10 @@ int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
 	queue->blk = blk;
 	queue->queue = rh_queue;
 	queue->host = *host;
+	queue->name = blk->name;
+	queue->number = rh_queue_index(rh_queue);
 	queue->size = rh_queue_size(rh_queue);
-	blk_tally_init(&queue->tally, &blk->stats[rh_queue_index(rh_queue)],
-		       host->clock);
+	blk_tally_init(&queue->tally, &blk->stats[queue->number], host->clock);
 	list_init(&queue->waiting);
 	queue->slots = rh_lazy_table(queue->size, struct blk_slot);
 	queue->ranges = rh_lazy_table((size_t)queue->size * BLK_MAX_RANGES,

@@ -172,6 +172,7 @@ int daemon_init(struct daemon *daemon, enum engine_kind engine,
 	list_init(&daemon->monitors);
 	journal_init(&daemon->journal);
 	giver_init(&daemon->giver, daemon);
+	list_init(&daemon->metrics);
 	iothreads_init(&daemon->iothreads, engine, engine_given);
 	rh_fd_allow_many(); /* see server_create() */
 	error = loop_init(&daemon->loop);
@@ -208,6 +209,7 @@ void daemon_deinit(struct daemon *daemon)
 	record_close(daemon->record);
 	reload_destroy(daemon->reload);
 	giver_deinit(&daemon->giver);
+	daemon_remove_metrics(daemon);
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);
 	iothreads_deinit(&daemon->iothreads);

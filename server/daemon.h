@@ -34,6 +34,7 @@ struct daemon {
 	struct list_node monitors; /* struct monitor */
 	struct record *record;	   /* NULL: there is no --state-dir */
 	struct reload *reload;	   /* NULL: there are no configuration files */
+	struct list_node metrics;  /* struct daemon_metrics */
 	struct loop_watch signals;
 	int signal_fd;
 	struct giver giver;

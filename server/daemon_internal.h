@@ -4,7 +4,8 @@
  *
  * daemon.c has the loop and what is told, daemon_options.c the command line,
  * daemon_monitor.c the control sockets, daemon_start.c how the process becomes
- * one, daemon_config.c what of the configuration files is for that.
+ * one, daemon_config.c what of the configuration files is for that,
+ * daemon_metrics.c what Prometheus reads.
  */
 #ifndef SERVER_DAEMON_INTERNAL_H
 #define SERVER_DAEMON_INTERNAL_H
@@ -42,6 +43,12 @@ void daemon_remove_monitor(struct monitor *monitor);
 
 /* Somebody else will listen there; clients stay. */
 void daemon_forget_monitors(struct daemon *daemon);
+/*
+ * daemon_metrics.c: tell metrics to who connects there; where: "unix:PATH", or
+ * a loopback address. Returns 0 or -errno (logged).
+ */
+int daemon_add_metrics(struct daemon *daemon, const char *where);
+void daemon_remove_metrics(struct daemon *daemon);
 
 #define MAX_CHARDEVS 8
 

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "server/commands.h"
 #include "server/daemon_internal.h"
+#include "server/log_lines.h"
 #include "server/qmp/keyval.h"
 
 #define TAG "ringhost"
@@ -182,6 +183,21 @@ static int take_monitor(struct start *start, const char *value)
 	return error;
 }
 
+static int take_log_format(struct start *start, const char *value)
+{
+	(void)start;
+	if (log_lines_set_format(value))
+		return 0;
+	rh_log(RH_LOG_ERROR, TAG,
+	       "--log-format %s is refused: it takes text or json", value);
+	return -EINVAL;
+}
+
+static int take_metrics(struct start *start, const char *value)
+{
+	return daemon_add_metrics(&start->daemon, value);
+}
+
 static int take_nbd_server(struct start *start, const char *value)
 {
 	(void)start;
@@ -264,6 +280,8 @@ static const struct option_row {
 	{ "daemonize", take_daemonize, false, DAEMON_EARLY },
 	{ "export", take_export, true, DAEMON_MAIN },
 	{ "help", take_help, false, DAEMON_FIRST },
+	{ "log-format", take_log_format, true, DAEMON_FIRST },
+	{ "metrics", take_metrics, true, DAEMON_LAST },
 	{ "monitor", take_monitor, true, DAEMON_LAST },
 	{ "nbd-server", take_nbd_server, true, DAEMON_EARLY },
 	{ "object", take_object, true, DAEMON_MAIN },

@@ -26,6 +26,7 @@
 #include "server/complaint.h"
 #include "server/daemon.h"
 #include "server/hints.h"
+#include "server/log_lines.h"
 #include "server/options.h"
 #include "server/run.h"
 
@@ -82,6 +83,7 @@ static const char help_text[] =
 	"  --sandbox=MODE         auto: give up all that serving does not take, as far\n"
 	"                         as this host can (default); on: or fail; off\n"
 	"  -v, --verbose          log more        -q, --quiet    log trouble only\n"
+	"  --log-format=FORMAT    of the log: text (default), or json\n"
 	"  -h, --help             this text       -V, --version\n"
 	"  --print-capabilities   for management tools, in JSON\n"
 	"\n"
@@ -92,19 +94,8 @@ static const char help_text[] =
 static void print_line(void *opaque, enum rh_log_level level, const char *tag,
 		       const char *line)
 {
-	static const char *const kinds[] = {
-		[RH_LOG_ERROR] = "error: ",
-		[RH_LOG_WARNING] = "warning: ",
-		[RH_LOG_INFO] = "",
-		[RH_LOG_DEBUG] = "",
-	};
-
-	(void)opaque;
 	complaint_note(level, line);
-	if (!strcmp(tag, TAG))
-		fprintf(stderr, TAG ": %s%s\n", kinds[level], line);
-	else
-		fprintf(stderr, TAG ": %s: %s%s\n", tag, kinds[level], line);
+	log_lines_print(opaque, level, tag, line);
 }
 
 /* The terminal of `run` belongs to the VM, so it says less. */
@@ -113,6 +104,7 @@ static void set_log_level(const struct options *options)
 	int level =
 		options->command == OPTIONS_RUN ? RH_LOG_WARNING : RH_LOG_INFO;
 
+	log_lines_set_format(options->log_format);
 	level = MAX(level + options->verbosity, (int)RH_LOG_WARNING);
 	rh_log_set(print_line, NULL,
 		   (enum rh_log_level)MIN(level, (int)RH_LOG_DEBUG));

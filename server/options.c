@@ -152,6 +152,7 @@ static void set_defaults(struct options *options)
 	*options = (struct options){
 		.command = OPTIONS_SERVE,
 		.fd = -1,
+		.log_format = "text",
 		.socket_mode = 0660,
 		.socket_gid = (gid_t)-1,
 		.server = {

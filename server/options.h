@@ -43,8 +43,9 @@ struct options {
 	const char *socket_path; /* NULL: options_socket_path() */
 	int fd;			 /* -1: none was inherited */
 	mode_t socket_mode;
-	gid_t socket_gid; /* (gid_t)-1: that of the process */
-	int verbosity;	  /* -1: quiet, 0, 1 for each --verbose */
+	gid_t socket_gid;	/* (gid_t)-1: that of the process */
+	int verbosity;		/* -1: quiet, 0, 1 for each --verbose */
+	const char *log_format; /* "text" or "json" */
 	struct server_options server;
 	char **run_argv; /* RUN: the command, ends with NULL */
 };

@@ -349,6 +349,15 @@ static int take_verbose(struct parser *parser)
 	return 0;
 }
 
+static int take_log_format(struct parser *parser)
+{
+	if (strcmp(parser->value, "text") != 0 &&
+	    strcmp(parser->value, "json") != 0)
+		return refuse(parser, "text or json");
+	parser->options->log_format = parser->value;
+	return 0;
+}
+
 static int take_version(struct parser *parser)
 {
 	parser->options->command = OPTIONS_VERSION;
@@ -371,6 +380,7 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_FORCE_SHARE] = { "force-share", take_force_share },
 	[ROW_FORMAT] = { "format", take_format, true },
 	[ROW_HELP] = { "help", take_help, false, 'h' },
+	[ROW_LOG_FORMAT] = { "log-format", take_log_format, true },
 	[ROW_NUM_QUEUES] = { "num-queues", take_num_queues, true },
 	[ROW_POLL_US] = { "poll-us", take_poll_us, true },
 	[ROW_PRINT_CAPABILITIES] = { "print-capabilities",

@@ -277,6 +277,7 @@ int worker_queue_start(struct worker *worker, struct rh_queue *queue,
 		return -ENOMEM;
 	started->worker = worker;
 	started->queue = queue;
+	started->number = rh_queue_index(queue);
 	started->blk = blk;
 	started->driver = driver;
 	list_init(&started->link);

@@ -67,6 +67,7 @@ enum worker_queue_phase {
 struct worker_queue {
 	struct worker *worker; /* not owned, like the next three */
 	struct rh_queue *queue;
+	unsigned int number; /* of the queue, for probes */
 	struct virtio_blk *blk;
 	struct driver *driver;
 	struct worker_context *context; /* counted; NULL if the start failed */

@@ -24,6 +24,7 @@
 #include "common/base.h"
 #include "common/log.h"
 #include "common/nsec.h"
+#include "server/probes.h"
 #include "server/worker_internal.h"
 
 /*
@@ -52,6 +53,7 @@ void worker_note_kick(struct engine_watch *watch)
 	struct worker_queue *queue =
 		container_of(watch, struct worker_queue, kick);
 
+	PROBE_KICK(queue->worker->name, queue->number);
 	if (queue->phase == WORKER_QUEUE_RUNNING)
 		worker_activate(queue);
 }
@@ -62,6 +64,7 @@ static void signal_driver(struct worker_queue *queue)
 
 	if (fd < 0)
 		return;
+	PROBE_CALL(queue->worker->name, queue->number);
 	engine_signal(queue->worker->engine, fd);
 	queue->signal_turn = queue->worker->turn;
 }

@@ -390,6 +390,15 @@ static void flags_are_taken(void **state)
 	assert_refused("d -q -v", "--quiet and --verbose", "exclude");
 }
 
+static void the_log_has_two_formats(void **state)
+{
+	(void)state;
+	assert_string_equal(accepted("d").log_format, "text");
+	assert_string_equal(accepted("d --log-format=json").log_format, "json");
+	assert_refused("d --log-format=xml", "--log-format=xml",
+		       "text or json");
+}
+
 static void a_null_disk_has_a_size_and_no_image(void **state)
 {
 	struct options options = accepted("--driver=null --size=10G");
@@ -533,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_serial_has_1_to_20_bytes),
 		cmocka_unit_test(only_raw_can_be_given_as_format),
 		cmocka_unit_test(flags_are_taken),
+		cmocka_unit_test(the_log_has_two_formats),
 		cmocka_unit_test(a_null_disk_has_a_size_and_no_image),
 		cmocka_unit_test(a_file_has_the_size_that_it_has),
 		cmocka_unit_test(an_image_is_needed_and_only_one),
