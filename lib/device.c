@@ -215,6 +215,7 @@ static void settle(struct rh_device *device)
 	if (!rh_any_queue_stopping(device))
 		settle_session(device);
 	settle_pause(device);
+	rh_tell_of_broken_queues(device);
 	rh_inband_settle(device);
 	if (device->state == RH_DEVICE_READING && device->pause == RH_PAUSE_OFF)
 		rh_start_ready_queues(device);

@@ -21,19 +21,21 @@
 
 int rh_queue_break(struct rh_queue *queue, const char *format, ...)
 {
-	char why[160];
 	va_list args;
 
 	if (queue->broken)
 		return -EPROTO;
 	queue->broken = true;
 	va_start(args, format);
-	vsnprintf(why, sizeof(why), format, args);
+	vsnprintf(queue->why, sizeof(queue->why), format, args);
 	va_end(args);
 	rh_log_limited(&queue->log_limit, RH_LOG_WARNING, queue->tag,
-		       "queue is broken until it is set up again: %s", why);
+		       "queue is broken until it is set up again: %s",
+		       queue->why);
 	rh_signal_fd_send(&queue->err);
 	atomic_store(&queue->failed, true);
+	/* pairs with tell_if_broken(), which comes before the next start */
+	atomic_store(&queue->untold, true);
 	rh_eventfd_signal(queue->wake_fd);
 	return -EPROTO;
 }

@@ -93,8 +93,9 @@ struct rh_queue {
 	atomic_bool may_abandon; /* set by the control before queue_stop() */
 	/* Set by the owner in rh_queue_stopped(), cleared by the control */
 	atomic_bool given_back;
-	atomic_bool failed;	   /* the same, when it broke; any thread */
-	atomic_uint nr_signalling; /* owners about to use wake_fd */
+	atomic_bool failed, untold; /* the same, when it broke; any thread */
+	char why[160];		    /* it broke; the control's while untold */
+	atomic_uint nr_signalling;  /* owners about to use wake_fd */
 };
 
 /* name: that of the device. */
@@ -140,9 +141,8 @@ int rh_queue_begin(struct rh_queue *queue);
 void rh_queue_finish(struct rh_queue *queue);
 
 /*
- * Signal the error fd and log that the queue is broken, until the next start.
- * Once: a queue that is broken already stays as it is. format: a clause, as
- * of printf. Returns -EPROTO.
+ * Signal the error fd and log that the queue is broken, until the next start,
+ * once. format: a clause, as of printf. Returns -EPROTO.
  */
 PRINTF_LIKE(2, 3)
 cold_code int rh_queue_break(struct rh_queue *queue, const char *format, ...);

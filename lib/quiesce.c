@@ -42,12 +42,30 @@ void rh_take_back_queues(struct rh_device *device)
 	}
 }
 
-static void start_queue(struct rh_device *device, struct rh_queue *queue)
+static void tell_if_broken(struct rh_device *device, struct rh_queue *queue)
 {
 	const struct rh_device_config *config = &device->config;
 
+	if (!atomic_load(&queue->untold))
+		return;
+	atomic_store(&queue->untold, false);
+	if (config->ops->queue_broken)
+		config->ops->queue_broken(config->opaque, queue, queue->why);
+}
+
+void rh_tell_of_broken_queues(struct rh_device *device)
+{
+	for (unsigned int i = 0; i < device->config.nr_queues; i++)
+		tell_if_broken(device, &device->queues[i]);
+}
+
+/* Whoever runs it next may write another reason. */
+static void start_queue(struct rh_device *device, struct rh_queue *queue)
+{
+	const struct rh_device_config *config = &device->config;
 	int error;
 
+	tell_if_broken(device, queue);
 	queue->begins_late = rh_postcopy_active(&device->session.postcopy);
 	error = rh_queue_start(queue, device->session.map,
 			       device->session.session.features);

@@ -22,6 +22,9 @@ void rh_take_back_queues(struct rh_device *device);
 
 bool rh_any_queue_stopping(const struct rh_device *device);
 
+/* The device hears of what has broken since. */
+void rh_tell_of_broken_queues(struct rh_device *device);
+
 /* Start each queue for which the front-end has set all that it needs. */
 void rh_start_ready_queues(struct rh_device *device);
 

@@ -3,7 +3,7 @@
  * blk_queue - a queue's requests, from pop to push
  *
  * There are as many slots as descriptor heads. A slot is free, waits for a
- * driver that was busy, or is the driver's. The one that was freed last is
+ * limit (blk_limits.c) or a driver that was busy, or is the driver's. The one that was freed last is
  * used first, so that only as many slots are ever touched as requests have
  * been under way at a time. What a chain asks for is blk_decode.c's to find
  * out; finish() is the one place where a status is written and a chain given
@@ -22,6 +22,7 @@
 #include "server/blk_tally.h"
 #include "server/probes.h"
 #include "server/virtio_blk_internal.h"
+#include "server/virtio_blk_limits.h"
 
 struct blk_queue {
 	struct virtio_blk *blk;
@@ -32,6 +33,7 @@ struct blk_queue {
 	unsigned int size;
 	unsigned int nr_under_way;
 	struct list_node waiting; /* slots, for the driver, oldest first */
+	struct blk_waits waits;	  /* and others, for the limits of the disk */
 	struct blk_tally tally;
 	struct blk_slot *free;	  /* slots that were in use, last one first */
 	unsigned int nr_used;	  /* slots that ever were, from the first on */
@@ -92,6 +94,20 @@ static inline void give_back(struct blk_slot *slot, uint8_t status,
 	rh_queue_push(slot->queue->queue, release(slot), written_bytes + 1);
 }
 
+/* What storage does not know how to do is no failure of it. */
+static cold_code void note_failure(struct blk_slot *slot, enum blk_kind kind,
+				   int result)
+{
+	struct blk_queue *queue = slot->queue;
+
+	blk_stats_add_failure(queue->tally.stats, kind);
+	if (!slot->refused && result != -EOPNOTSUPP)
+		blk_failures_note(slot->blk->failures,
+				  rh_queue_index(queue->queue),
+				  slot->request.op, result);
+	slot->refused = false;
+}
+
 /* The first of a batch, and all that is no read or write with success. */
 static out_of_line void finish_other(struct blk_slot *slot, int result)
 {
@@ -100,7 +116,7 @@ static out_of_line void finish_other(struct blk_slot *slot, int result)
 	uint64_t bytes = 0;
 
 	if (result)
-		blk_stats_add_failure(tally->stats, kind);
+		note_failure(slot, kind, result);
 	else if (slot->type <= VIRTIO_BLK_T_OUT)
 		bytes = slot->request.bytes;
 	for (unsigned int i = 0; !result && i < slot->nr_ranges; i++)
@@ -129,6 +145,7 @@ static out_of_line void answer(struct blk_slot *slot)
 {
 	int result = slot->request.result;
 
+	slot->refused = result;
 	if (result)
 		blk_stats_add_invalid(slot->queue->tally.stats,
 				      kind_of(slot->type));
@@ -232,6 +249,9 @@ static void start(struct blk_queue *queue, struct rh_chain *chain)
 	slot->start_nsec = turn_clock_now(queue->host.clock);
 	queue->nr_under_way++;
 	outcome = blk_decode_chain(slot);
+	if (unlikely(queue->waits.limits) &&
+	    !blk_waits_may_go(&queue->waits, slot, outcome))
+		return;
 	if (!outcome)
 		submit_or_wait(slot);
 	else if (outcome == BLK_ANSWERED)
@@ -240,8 +260,27 @@ static void start(struct blk_queue *queue, struct rh_chain *chain)
 		reject(slot);
 }
 
+static out_of_line bool submit_what_may_go(struct blk_queue *queue,
+					   struct blk_limits *limits)
+{
+	struct blk_slot *slot;
+
+	blk_waits_begin_turn(&queue->waits, limits,
+			     turn_clock_now(queue->host.clock));
+	while (list_empty(&queue->waiting)) {
+		slot = blk_waits_next(&queue->waits);
+		if (!slot)
+			return true;
+		submit_or_wait(slot);
+	}
+	return false;
+}
+
 bool blk_queue_retry(struct blk_queue *queue)
 {
+	struct blk_limits *limits =
+		atomic_load_explicit(&queue->blk->limits, memory_order_acquire);
+
 	list_for_each(node, &queue->waiting) {
 		struct blk_slot *slot =
 			container_of(node, struct blk_slot, waiting);
@@ -250,18 +289,20 @@ bool blk_queue_retry(struct blk_queue *queue)
 			return false;
 		list_remove(node);
 	}
-	return true;
+	return likely(!limits) || submit_what_may_go(queue, limits);
 }
 
 void blk_queue_abandon(struct blk_queue *queue)
 {
-	list_for_each(node, &queue->waiting) {
-		struct blk_slot *slot =
-			container_of(node, struct blk_slot, waiting);
+	struct blk_slot *slot;
 
+	list_for_each(node, &queue->waiting) {
+		slot = container_of(node, struct blk_slot, waiting);
 		list_remove(node);
 		rh_queue_abandon(queue->queue, release(slot));
 	}
+	while ((slot = blk_waits_take_any(&queue->waits)))
+		rh_queue_abandon(queue->queue, release(slot));
 }
 
 /* What a request costs of a turn; the chain may be gone when it has started. */
@@ -279,6 +320,9 @@ bool blk_queue_take(struct blk_queue *queue, unsigned int *budget)
 	if (!blk_queue_retry(queue))
 		return false;
 	while (*budget) {
+		if (unlikely(queue->waits.limits) &&
+		    !blk_waits_may_take(&queue->waits))
+			return false;
 		if (rh_queue_pop(queue->queue, &chain) <= 0)
 			return false;
 		*budget -= MIN(*budget, cost_of(chain));
@@ -295,9 +339,22 @@ bool blk_queue_flush(struct blk_queue *queue)
 	return rh_queue_flush(queue->queue);
 }
 
+void blk_queue_hurry(struct blk_queue *queue)
+{
+	queue->waits.hurried = true;
+}
+
 bool blk_queue_waits(const struct blk_queue *queue)
 {
-	return !list_empty(&queue->waiting);
+	return !list_empty(&queue->waiting) ||
+	       blk_waits_for_ring(&queue->waits);
+}
+
+uint64_t blk_queue_waits_until(const struct blk_queue *queue)
+{
+	if (!list_empty(&queue->waiting))
+		return UINT64_MAX; /* something else will end it */
+	return blk_waits_until(&queue->waits);
 }
 
 unsigned int blk_queue_under_way(const struct blk_queue *queue)
@@ -321,6 +378,7 @@ int blk_queue_create(struct virtio_blk *blk, struct rh_queue *rh_queue,
 	queue->size = rh_queue_size(rh_queue);
 	blk_tally_init(&queue->tally, &blk->stats[queue->number], host->clock);
 	list_init(&queue->waiting);
+	blk_waits_init(&queue->waits, rh_queue);
 	queue->slots = rh_lazy_table(queue->size, struct blk_slot);
 	queue->ranges = rh_lazy_table((size_t)queue->size * BLK_MAX_RANGES,
 				      struct blk_range);
@@ -337,6 +395,7 @@ void blk_queue_destroy(struct blk_queue *queue)
 	if (!queue)
 		return;
 	assert(!queue->nr_under_way);
+	blk_waits_deinit(&queue->waits);
 	blk_tally_flush(&queue->tally, 0);
 	rh_lazy_free(queue->ranges, (size_t)queue->size * BLK_MAX_RANGES,
 		     sizeof(*queue->ranges));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base.h"
+#include "server/export_drain.h"
 #include "server/commands.h"
 #include "server/options.h"
 #include "server/virtio_blk.h"
@@ -182,6 +183,9 @@ void command_block_export_add(struct daemon *daemon, struct qmp_call *call)
 		args_refuse(&args, "Parameter 'type' is missing");
 	args_word(&args, "type", types, 0);
 	spec.options.name = args_text(&args, "id", ARGS_NEEDED);
+	spec.options.limits = THROTTLE_NO_LIMITS;
+	command_take_limits(&args, "x-limits", "x-limits.",
+			    &spec.options.limits);
 	take_node(daemon, &args, &spec);
 	take_address(&args, &spec);
 	take_access(&args, &spec);
@@ -237,6 +241,7 @@ static json_t *describe(struct daemon *daemon,
 			const struct published *published)
 {
 	const struct export *export = published->export;
+	const struct throttle_limits limits = export_limits(export);
 	pid_t peer = export_peer(export);
 	json_t *object =
 		json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:i,s:I,s:o}", "id",
@@ -248,6 +253,11 @@ static json_t *describe(struct daemon *daemon,
 			  (json_int_t)export_block_bytes(export), "x-iothreads",
 			  threads_of(daemon, export));
 
+	json_object_set_new(object, "x-paused",
+			    json_boolean(export_paused(export)));
+	json_object_set_new(object, "x-limits", command_limits(&limits, false));
+	json_object_set_new(object, "x-throttle-groups",
+			    command_groups_of(daemon, published->node));
 	if (published->path)
 		json_object_set_new(object, "x-path",
 				    json_string(published->path));

@@ -23,7 +23,8 @@ struct opening {
 	const struct driver_ops *driver;
 	bool auto_read_only;
 	bool no_discard;
-	json_t *base; /* the name of a node, or an object that makes one */
+	const char *group; /* of limits; NULL: none */
+	json_t *base;	   /* the name of a node, or an object that makes one */
 };
 
 struct add_job {
@@ -38,6 +39,7 @@ struct add_job {
 
 struct del_job {
 	struct job job;
+	struct daemon *daemon;
 	struct qmp_call *call;
 	struct node *node;
 };
@@ -142,6 +144,12 @@ static void take_raw(struct args *args, struct opening *opening)
 				  "node that 'file' names");
 }
 
+static void take_throttle(struct args *args, struct opening *opening)
+{
+	opening->group = args_text(args, "throttle-group", ARGS_NEEDED);
+	take_raw(args, opening);
+}
+
 static void take_driver(struct args *args, struct opening *opening)
 {
 	static const struct {
@@ -150,7 +158,7 @@ static void take_driver(struct args *args, struct opening *opening)
 	} drivers[] = {
 		{ "file", take_file },	   { "host_device", take_file },
 		{ "null-aio", take_null }, { "null-co", take_null },
-		{ "raw", take_raw },
+		{ "raw", take_raw },	   { "throttle", take_throttle },
 	};
 	const char *name = args_text(args, "driver", ARGS_NEEDED);
 
@@ -162,11 +170,12 @@ static void take_driver(struct args *args, struct opening *opening)
 			return;
 		}
 	}
-	args_refuse(args,
-		    "Unknown driver '%.32s': there are file, host_device, "
-		    "null-co and raw; convert other formats with qemu-img "
-		    "convert -O raw",
-		    name);
+	args_refuse(
+		args,
+		"Unknown driver '%.32s': there are file, host_device, "
+		"null-co, raw and throttle; convert other formats with qemu-img "
+		"convert -O raw",
+		name);
 }
 
 static int parse(struct qmp_call *call, json_t *object, struct opening *opening)
@@ -218,13 +227,40 @@ static bool name_is_free(struct daemon *daemon, struct qmp_call *call,
 	return false;
 }
 
+/*
+ * group: NULL: none. Sets the node's throttle, or says what is in the way; it
+ * may have gone while the image was opened.
+ */
+static bool join_group(struct daemon *daemon, struct qmp_call *call,
+		       const char *group, struct node *node)
+{
+	const struct throttle_group *found;
+
+	if (!group)
+		return true;
+	found = throttle_groups_find(&daemon->throttle_groups, group);
+	if (!found)
+		qmp_refuse(call, "Throttle group '%.64s' does not exist",
+			   group);
+	else if (node_throttles(node, NULL, 0) == BLK_MAX_GROUPS)
+		qmp_refuse(call,
+			   "A node stands on %d of driver throttle at "
+			   "most",
+			   BLK_MAX_GROUPS);
+	else
+		node->throttle = found->throttle;
+	return node->throttle;
+}
+
 static void image_opened(struct job *job)
 {
 	struct add_job *add = container_of(job, struct add_job, job);
 
 	if (add->error) {
 		qmp_refuse(add->call, "%s", add->why);
-	} else if (!name_is_free(add->daemon, add->call, add->node->name)) {
+	} else if (!name_is_free(add->daemon, add->call, add->node->name) ||
+		   !join_group(add->daemon, add->call, add->opening.group,
+			       add->node)) {
 		node_close(add->node);
 	} else {
 		list_append(&add->daemon->nodes, &add->node->link);
@@ -270,6 +306,10 @@ static void add_on_base(struct daemon *daemon, struct qmp_call *call,
 	}
 	error = node_create_on(opening->options.name, base,
 			       opening->options.read_only, &node);
+	if (!error && !join_group(daemon, call, opening->group, node)) {
+		node_close(node);
+		return;
+	}
 	if (!error)
 		list_append(&daemon->nodes, &node->link);
 	command_end(call, error);
@@ -298,11 +338,13 @@ static int parse_inner(struct qmp_call *call, struct opening *opening)
 {
 	json_t *object = inner_object(call->arguments, opening->base);
 	const char *name = opening->options.name;
+	const char *group = opening->group;
 	bool read_only = opening->options.read_only;
 	int error = parse(call, object, opening);
 
 	json_decref(object); /* its values are the arguments' as well */
 	opening->options.name = name;
+	opening->group = group;
 	opening->options.read_only |= read_only;
 	if (error || !opening->base)
 		return error;
@@ -329,7 +371,10 @@ void command_blockdev_add(struct daemon *daemon, struct qmp_call *call)
 
 static void close_image(struct job *job)
 {
-	node_close(container_of(job, struct del_job, job)->node);
+	struct del_job *del = container_of(job, struct del_job, job);
+
+	size_watch_wait(&del->daemon->size_watch, del->node);
+	node_close(del->node);
 }
 
 static void image_closed(struct job *job)
@@ -349,10 +394,12 @@ static void close_beside(struct daemon *daemon, struct qmp_call *call,
 	if (del) {
 		*del = (struct del_job){
 			.job = { .work = close_image, .done = image_closed },
+			.daemon = daemon,
 			.call = call,
 			.node = node,
 		};
 		list_remove(&node->link);
+		size_watch_forget(&daemon->size_watch, node);
 		error = jobs_start(&daemon->jobs, &del->job);
 	}
 	if (!error)
@@ -398,6 +445,10 @@ void command_blockdev_del(struct daemon *daemon, struct qmp_call *call)
 			   "Node %s is being resized: wait for the end "
 			   "of that",
 			   name);
+	else if (node->nr_jobs)
+		qmp_refuse(call,
+			   "Node %s is being drained: wait for the end of that",
+			   name);
 	else if (node->nr_users)
 		qmp_refuse(call, "Node %s is in use", name);
 	else
@@ -412,6 +463,8 @@ static json_t *describe(const struct node *node)
 
 	if (!strcmp(driver, "null"))
 		driver = "null-co";
+	if (node->throttle)
+		driver = "throttle";
 	return json_pack(
 		"{s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:i,"
 		"s:b,s:{s:b,s:b,s:b},s:{s:s,s:s,s:I,s:b}}",

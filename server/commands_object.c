@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands_object - I/O threads are made and ended by command
+ * commands_object - objects are made and ended by command: I/O threads
  */
 #include <string.h>
 
@@ -8,7 +8,8 @@
 #include "server/commands.h"
 #include "server/options.h"
 
-const char *const command_object_types[] = { "iothread", NULL };
+const char *const command_object_types[] = { "iothread", "throttle-group",
+					     NULL };
 
 static void add_iothread(struct daemon *daemon, struct args *args,
 			 struct qmp_call *call, const char *id)
@@ -30,17 +31,26 @@ static void add_iothread(struct daemon *daemon, struct args *args,
 
 void command_object_add(struct daemon *daemon, struct qmp_call *call)
 {
+	unsigned int type;
 	struct args args;
 	const char *id;
 
 	args_begin(&args, call->arguments, call->typed);
 	if (!args_has(&args, "qom-type"))
 		args_refuse(&args, "Parameter 'qom-type' is missing");
-	args_word(&args, "qom-type", command_object_types, 0);
+	type = args_word(&args, "qom-type", command_object_types, 0);
 	id = args_text(&args, "id", ARGS_NEEDED);
 	if (id && !*id)
 		args_refuse(&args, "Parameter 'id' takes a name");
-	add_iothread(daemon, &args, call, id);
+	if (id && throttle_groups_find(&daemon->throttle_groups, id))
+		args_refuse(&args,
+			    "attempt to add duplicate property '%.64s' to "
+			    "object (a throttle-group has that id)",
+			    id);
+	if (type == 1)
+		command_add_throttle_group(daemon, &args, call, id);
+	else
+		add_iothread(daemon, &args, call, id);
 }
 
 static void remove_iothread(struct daemon *daemon, struct qmp_call *call,
@@ -63,13 +73,18 @@ static void remove_iothread(struct daemon *daemon, struct qmp_call *call,
 
 void command_object_del(struct daemon *daemon, struct qmp_call *call)
 {
+	struct throttle_group *group = NULL;
 	struct args args;
 	const char *id;
 
 	args_begin(&args, call->arguments, call->typed);
 	id = args_text(&args, "id", ARGS_NEEDED);
+	if (id)
+		group = throttle_groups_find(&daemon->throttle_groups, id);
 	if (args_end(&args) < 0)
 		qmp_refuse(call, "%s", args.why);
+	else if (group)
+		command_del_throttle_group(daemon, call, group);
 	else
 		remove_iothread(daemon, call, id);
 }

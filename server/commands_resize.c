@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/base.h"
+#include "server/export_drain.h"
 #include "server/commands.h"
 #include "server/complaint.h"
 
@@ -49,6 +50,7 @@ static void do_resize(struct job *job)
 {
 	struct resize *resize = container_of(job, struct resize, job);
 
+	size_watch_wait(&resize->daemon->size_watch, resize->node);
 	complaint_begin();
 	resize->error = node_resize(resize->node, resize->wanted_bytes);
 	if (node_measure(resize->node, &resize->found_bytes) < 0)
@@ -73,6 +75,7 @@ static void end_resize(struct resize *resize)
 {
 	publish(resize, resize->found_bytes);
 	resize->node->resizing = false;
+	resize->node->nr_jobs--;
 	if (resize->found_bytes != resize->old_bytes || resize->shrinks)
 		daemon_node_resized(resize->daemon, resize->node,
 				    resize->old_bytes);
@@ -163,6 +166,8 @@ static void begin_resize(struct daemon *daemon, struct qmp_call *call,
 	resize->old_bytes = node->driver->info.size_bytes;
 	resize->wanted_bytes = size_bytes;
 	node->resizing = true;
+	node->nr_jobs++;
+	size_watch_forget(&daemon->size_watch, node);
 	if (size_bytes >= resize->old_bytes) {
 		resize_beside(resize);
 		return;

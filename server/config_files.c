@@ -45,7 +45,7 @@ static int open_file(const char *path, FILE **ret)
 
 static int read_file(struct config *config, const char *path)
 {
-	FILE *file;
+	FILE *file = NULL;
 	int error = open_file(path, &file);
 
 	if (error)

@@ -224,13 +224,16 @@ static int take_head(struct reader *reader, const char *text)
 	for (; from < end; from++) {
 		bool is_blank = strchr(BLANKS, *from);
 
-		if (strchr("[;#=", *from) ||
-		    (!is_blank && iscntrl((unsigned char)*from)))
+		if (!is_blank && iscntrl((unsigned char)*from))
+			return refuse(reader, "a name has a control character "
+					      "in it");
+		if (strchr("[;#=", *from))
 			return refuse(reader, "a name has no '%c' in it",
-				      isprint((unsigned char)*from) ? *from :
-								      '?');
-		if (!is_blank || (to > reader->head && to[-1] != ' '))
-			*to++ = is_blank ? ' ' : *from;
+				      *from);
+		if (!is_blank)
+			*to++ = *from;
+		else if (to > reader->head && to[-1] != ' ')
+			*to++ = ' ';
 	}
 	if (to > reader->head && to[-1] == ' ')
 		to--;
@@ -267,6 +270,12 @@ static char *next_line(struct reader *reader)
 	return text;
 }
 
+static char *empty_line(char *to, int room)
+{
+	snprintf(to, (size_t)room, "\n");
+	return to;
+}
+
 /* As fgets(). Comments are not inih's, however long they are. */
 static char *read_line(char *to, int room, void *stream)
 {
@@ -277,13 +286,14 @@ static char *read_line(char *to, int room, void *stream)
 		refuse(reader, "this is neither [SECTION] nor NAME = VALUE");
 	if (reader->begins) {
 		reader->waits = true;
-		return strcpy(to, "=\n");
+		snprintf(to, (size_t)room, "=\n");
+		return to;
 	}
 	text = reader->error ? NULL : next_line(reader);
 	if (!text)
 		return NULL;
 	if (!*text || strchr("#;", *text))
-		return strcpy(to, "\n");
+		return empty_line(to, room);
 	if (*text == '[') {
 		free(reader->head);
 		reader->head = malloc(strlen(text) + 1);

@@ -58,52 +58,6 @@ void daemon_quit(struct daemon *daemon, const char *reason)
 	exports_stop(&daemon->exports);
 }
 
-static void export_ended(struct exports *exports, const char *id)
-{
-	struct daemon *daemon = container_of(exports, struct daemon, exports);
-
-	/* It may have ended by itself, with the one client that it had. */
-	json_auto_t *arguments = json_pack("{s:s}", "id", id);
-
-	journal_note(&daemon->journal, "block-export-del", arguments, true);
-	daemon_tell(daemon, "BLOCK_EXPORT_DELETED", json_incref(arguments));
-	reload_export_ended(daemon->reload, id);
-}
-
-/* The sizes of all images may have changed. */
-static void resize_all(struct daemon *daemon)
-{
-	list_for_each(link, &daemon->nodes)
-		daemon_refresh_node(daemon,
-				    container_of(link, struct node, link));
-}
-
-void daemon_refresh_node(struct daemon *daemon, struct node *node)
-{
-	uint64_t old_bytes;
-
-	if (node->base || node->resizing || node_refresh(node, &old_bytes) <= 0)
-		return;
-	daemon_node_resized(daemon, node, old_bytes);
-}
-
-void daemon_node_resized(struct daemon *daemon, struct node *node,
-			 uint64_t old_bytes)
-{
-	list_for_each(link, &daemon->exports.list) {
-		struct published *published = published_of(link);
-
-		if (published->node->driver != node->driver)
-			continue;
-		export_resized(published->export, old_bytes);
-		daemon_tell(
-			daemon, "X_EXPORT_RESIZED",
-			json_pack("{s:s,s:s,s:I}", "id", published->id,
-				  "node-name", published->node->name, "size",
-				  (json_int_t)node->driver->info.size_bytes));
-	}
-}
-
 /* Without files to be read again it is no reason to end either. */
 static void hang_up(struct daemon *daemon)
 {
@@ -114,7 +68,14 @@ static void hang_up(struct daemon *daemon)
 	rh_log(RH_LOG_INFO, TAG,
 	       "SIGHUP: there are no configuration files, so only the sizes "
 	       "of images are looked at");
-	resize_all(daemon);
+	size_watch_look(&daemon->size_watch);
+}
+
+static void size_changed(struct size_watch *watch, struct node *node,
+			 uint64_t old_bytes)
+{
+	daemon_node_resized(container_of(watch, struct daemon, size_watch),
+			    node, old_bytes);
 }
 
 static void take_signals(struct loop_watch *watch, uint32_t events)
@@ -125,7 +86,7 @@ static void take_signals(struct loop_watch *watch, uint32_t events)
 	(void)events;
 	while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGUSR1) {
-			resize_all(daemon);
+			size_watch_look(&daemon->size_watch);
 			continue;
 		}
 		if (info.ssi_signo == SIGHUP) {
@@ -158,27 +119,39 @@ static int watch_signals(struct daemon *daemon)
 			EPOLLIN);
 }
 
-int daemon_init(struct daemon *daemon, enum engine_kind engine,
-		bool engine_given)
+static int watch_sizes(struct daemon *daemon, unsigned int interval_seconds)
+{
+	daemon->size_watch.loop = &daemon->loop;
+	daemon->size_watch.jobs = &daemon->jobs;
+	daemon->size_watch.nodes = &daemon->nodes;
+	daemon->size_watch.changed = size_changed;
+	return size_watch_init(&daemon->size_watch, interval_seconds);
+}
+
+int daemon_init(struct daemon *daemon, const struct start *start)
 {
 	int error;
 
 	*daemon = (struct daemon){
 		.jobs = { .watch.fd = -1, .fd = -1 },
+		.size_watch = { .timer.fd = -1, .timer_fd = -1 },
 		.signals.fd = -1,
 		.signal_fd = -1,
 	};
+	throttle_groups_init(&daemon->throttle_groups);
 	list_init(&daemon->nodes);
 	list_init(&daemon->monitors);
+	list_init(&daemon->metrics);
 	journal_init(&daemon->journal);
 	giver_init(&daemon->giver, daemon);
-	list_init(&daemon->metrics);
-	iothreads_init(&daemon->iothreads, engine, engine_given);
+	iothreads_init(&daemon->iothreads, start->engine, start->engine_given);
 	rh_fd_allow_many(); /* see server_create() */
 	error = loop_init(&daemon->loop);
 	if (!error)
 		error = jobs_init(&daemon->jobs, &daemon->loop);
-	exports_init(&daemon->exports, &daemon->loop, export_ended);
+	exports_init(&daemon->exports, &daemon->loop, &daemon_exports_ops);
+	if (!error)
+		error = watch_sizes(daemon, start->watch_seconds);
 	if (!error)
 		error = watch_signals(daemon);
 	if (!error)
@@ -199,7 +172,8 @@ static void close_nodes(struct daemon *daemon)
 			container_of(daemon->nodes.previous, struct node, link);
 
 		list_remove(&node->link);
-		if (!node->resizing)
+		if (!node->nr_jobs &&
+		    !size_watch_busy(&daemon->size_watch, node))
 			node_close(node);
 	}
 }
@@ -212,10 +186,12 @@ void daemon_deinit(struct daemon *daemon)
 	daemon_remove_metrics(daemon);
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);
+	throttle_groups_deinit(&daemon->throttle_groups);
 	iothreads_deinit(&daemon->iothreads);
 	while (!list_empty(&daemon->monitors))
 		daemon_remove_monitor(monitor_of(daemon->monitors.next));
 	journal_deinit(&daemon->journal);
+	size_watch_deinit(&daemon->size_watch);
 	if (!daemon->jobs.nr_running)
 		jobs_deinit(&daemon->jobs);
 	loop_remove(&daemon->loop, &daemon->signals);

@@ -20,6 +20,8 @@
 #include "server/jobs.h"
 #include "server/journal.h"
 #include "server/loop.h"
+#include "server/size_watch.h"
+#include "server/throttle_groups.h"
 
 struct record;
 struct reload;
@@ -28,13 +30,15 @@ struct daemon {
 	struct loop loop;
 	struct jobs jobs;
 	struct iothreads iothreads;
+	struct throttle_groups throttle_groups;
 	struct list_node nodes; /* struct node */
 	struct exports exports;
 	struct journal journal;
 	struct list_node monitors; /* struct monitor */
 	struct record *record;	   /* NULL: there is no --state-dir */
 	struct reload *reload;	   /* NULL: there are no configuration files */
-	struct list_node metrics;  /* struct daemon_metrics */
+	struct size_watch size_watch;
+	struct list_node metrics; /* struct daemon_metrics */
 	struct loop_watch signals;
 	int signal_fd;
 	struct giver giver;
@@ -54,9 +58,6 @@ void daemon_tell(struct daemon *daemon, const char *event, json_t *data);
 
 /* End: all exports, then the loop. reason: of the event SHUTDOWN. */
 void daemon_quit(struct daemon *daemon, const char *reason);
-
-/* Learn the size of its image again, and tell the guests of its exports. */
-void daemon_refresh_node(struct daemon *daemon, struct node *node);
 
 /* Its size has changed from old_bytes on: tell guests and clients. */
 void daemon_node_resized(struct daemon *daemon, struct node *node,

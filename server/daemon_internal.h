@@ -2,10 +2,10 @@
 /*
  * daemon_internal - what the files of the daemon share
  *
- * daemon.c has the loop and what is told, daemon_options.c the command line,
- * daemon_monitor.c the control sockets, daemon_start.c how the process becomes
- * one, daemon_config.c what of the configuration files is for that,
- * daemon_metrics.c what Prometheus reads.
+ * daemon.c has the loop, daemon_events.c what is told, daemon_options.c the
+ * command line, daemon_monitor.c the control sockets, daemon_metrics.c what
+ * Prometheus reads, daemon_start.c how the process becomes one, daemon_config.c
+ * what of the configuration files is for that.
  */
 #ifndef SERVER_DAEMON_INTERNAL_H
 #define SERVER_DAEMON_INTERNAL_H
@@ -14,6 +14,9 @@
 #include "server/daemon.h"
 #include "server/qmp/monitor.h"
 #include "server/socket_file.h"
+
+/* daemon_events.c: what its exports tell. */
+extern const struct exports_ops daemon_exports_ops;
 
 /* A control socket. */
 struct monitor {
@@ -29,20 +32,13 @@ static inline struct monitor *monitor_of(struct list_node *node)
 	return container_of(node, struct monitor, link);
 }
 
-/* daemon.c: returns 0 or -errno (logged), and needs daemon_deinit() then, too. */
-int daemon_init(struct daemon *daemon, enum engine_kind engine,
-		bool engine_given);
-void daemon_deinit(struct daemon *daemon);
-
-/* Until it was told to quit, and all exports have ended. */
-int daemon_run(struct daemon *daemon);
-
 /* daemon_monitor.c: returns 0 or -errno (logged). */
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty);
 void daemon_remove_monitor(struct monitor *monitor);
 
-/* Somebody else will listen there; clients stay. */
+/* Somebody else will listen there, for metrics too; clients stay. */
 void daemon_forget_monitors(struct daemon *daemon);
+
 /*
  * daemon_metrics.c: tell metrics to who connects there; where: "unix:PATH", or
  * a loopback address. Returns 0 or -errno (logged).
@@ -71,10 +67,11 @@ struct start {
 	struct config config;
 	const struct config_item *monitors[MAX_CHARDEVS]; /* of the files */
 	unsigned int nr_monitors;
-	const char *state_dir; /* NULL: none */
-	const char *pidfile;   /* NULL: none */
-	char *made_pidfile;    /* its absolute path, once it is there */
-	const char *take_over; /* a control socket; NULL: nobody's place */
+	const char *state_dir;	    /* NULL: none */
+	const char *pidfile;	    /* NULL: none */
+	char *made_pidfile;	    /* its absolute path, once it is there */
+	const char *take_over;	    /* a control socket; NULL: nobody's place */
+	unsigned int watch_seconds; /* between looks at sizes; 0: none */
 	bool daemonize;
 	bool help;
 	bool version;
@@ -86,6 +83,16 @@ enum daemon_stage {
 	DAEMON_MAIN,  /* what is served */
 	DAEMON_LAST,  /* when all of that is there */
 };
+
+/*
+ * daemon.c: as start says, for start->daemon. Returns 0 or -errno (logged), and
+ * needs daemon_deinit() then, too.
+ */
+int daemon_init(struct daemon *daemon, const struct start *start);
+void daemon_deinit(struct daemon *daemon);
+
+/* Until it was told to quit, and all exports have ended. */
+int daemon_run(struct daemon *daemon);
 
 /*
  * daemon_options.c: take the options of this stage. Returns 0 or -errno

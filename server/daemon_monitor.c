@@ -62,6 +62,7 @@ void daemon_forget_monitors(struct daemon *daemon)
 		qmp_monitor_stop_listening(monitor_of(link)->monitor);
 		socket_file_forget(&monitor_of(link)->socket_file);
 	}
+	daemon_remove_metrics(daemon);
 }
 
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty)

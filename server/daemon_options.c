@@ -5,6 +5,7 @@
  * That of qemu-storage-daemon for what there is: options are commands, carried
  * out one after the other, so that each finds what those before it have made.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,24 @@ static int take_state_dir(struct start *start, const char *value)
 	return 0;
 }
 
+static int take_watch_size(struct start *start, const char *value)
+{
+	char *end;
+	unsigned long seconds;
+
+	errno = 0;
+	seconds = strtoul(value, &end, 10);
+	if (errno || *end || !isdigit((unsigned char)*value) ||
+	    seconds > SIZE_WATCH_MAX_SECONDS) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--watch-size %s is refused: it takes seconds, 0 to %d",
+		       value, SIZE_WATCH_MAX_SECONDS);
+		return -EINVAL;
+	}
+	start->watch_seconds = (unsigned int)seconds;
+	return 0;
+}
+
 static int take_help(struct start *start, const char *value)
 {
 	(void)value;
@@ -269,26 +288,27 @@ static int take_version(struct start *start, const char *value)
 static const struct option_row {
 	const char *name;
 	int (*take)(struct start *start, const char *value);
-	bool has_value;
 	enum daemon_stage stage;
+	bool has_value;
 	bool in_file; /* has a meaning in a configuration file, too */
 } rows[] = {
-	{ "aio", take_aio, true, DAEMON_EARLY, true },
-	{ "blockdev", take_blockdev, true, DAEMON_MAIN },
-	{ "chardev", take_chardev, true, DAEMON_MAIN },
-	{ "config", take_config, true, DAEMON_FIRST },
-	{ "daemonize", take_daemonize, false, DAEMON_EARLY },
-	{ "export", take_export, true, DAEMON_MAIN },
-	{ "help", take_help, false, DAEMON_FIRST },
-	{ "log-format", take_log_format, true, DAEMON_FIRST },
-	{ "metrics", take_metrics, true, DAEMON_LAST },
-	{ "monitor", take_monitor, true, DAEMON_LAST },
-	{ "nbd-server", take_nbd_server, true, DAEMON_EARLY },
-	{ "object", take_object, true, DAEMON_MAIN },
-	{ "pidfile", take_pidfile, true, DAEMON_EARLY, true },
-	{ "state-dir", take_state_dir, true, DAEMON_EARLY, true },
-	{ "take-over", take_take_over, true, DAEMON_EARLY },
-	{ "version", take_version, false, DAEMON_FIRST },
+	{ "aio", take_aio, DAEMON_EARLY, true, true },
+	{ "blockdev", take_blockdev, DAEMON_MAIN, true },
+	{ "chardev", take_chardev, DAEMON_MAIN, true },
+	{ "config", take_config, DAEMON_FIRST, true },
+	{ "daemonize", take_daemonize, DAEMON_EARLY, false },
+	{ "export", take_export, DAEMON_MAIN, true },
+	{ "help", take_help, DAEMON_FIRST, false },
+	{ "log-format", take_log_format, DAEMON_FIRST, true },
+	{ "metrics", take_metrics, DAEMON_LAST, true },
+	{ "monitor", take_monitor, DAEMON_LAST, true },
+	{ "nbd-server", take_nbd_server, DAEMON_EARLY, true },
+	{ "object", take_object, DAEMON_MAIN, true },
+	{ "pidfile", take_pidfile, DAEMON_EARLY, true, true },
+	{ "state-dir", take_state_dir, DAEMON_EARLY, true, true },
+	{ "take-over", take_take_over, DAEMON_EARLY, true },
+	{ "version", take_version, DAEMON_FIRST, false },
+	{ "watch-size", take_watch_size, DAEMON_EARLY, true, true },
 };
 
 static const struct option_row *find_row(const char *word, size_t nr)

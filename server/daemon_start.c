@@ -43,15 +43,17 @@ static const char help_text[] =
 	"           [,logical-block-size=N]             a disk for a VM\n"
 	"  --chardev socket,id=ID,path=SOCKET,server=on,wait=off\n"
 	"  --monitor chardev=ID[,pretty=on]             a control socket (QMP)\n"
+	"  --metrics unix:SOCKET|127.0.0.1:PORT|[::1]:PORT\n"
+	"                                               for Prometheus, at /metrics\n"
 	"  --config FILE|DIR      disks and settings of configuration files, see\n"
 	"                         ringhost.conf(5)\n"
 	"  --state-dir DIR        what clients add is there again after a restart\n"
 	"  --take-over SOCKET     take the place of the daemon with this control socket\n"
-	"  --metrics unix:SOCKET|127.0.0.1:PORT|[::1]:PORT\n"
-	"                                               for Prometheus, at /metrics\n"
 	"  --pidfile PATH         where to write the process's number\n"
 	"  --daemonize            go into the background once all is served\n"
 	"  --aio io_uring|threads what the threads do I/O with\n"
+	"  --watch-size SECONDS   how often to look for images that have another size\n"
+	"                         (default: 10; 0: only after SIGUSR1)\n"
 	"  --log-format text|json  of the log, on standard error\n"
 	"  --help, --version\n"
 	"\n"
@@ -218,8 +220,7 @@ static int listen_for_commands(struct start *start, int argc, char **argv,
 static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 {
 	struct taker *taker = NULL;
-	int error =
-		daemon_init(&start->daemon, start->engine, start->engine_given);
+	int error = daemon_init(&start->daemon, start);
 	bool has_taken = false;
 
 	if (!error)
@@ -243,7 +244,8 @@ static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 
 int daemon_main(int argc, char **argv)
 {
-	struct start start = { .engine = ENGINE_URING };
+	struct start start = { .engine = ENGINE_URING,
+			       .watch_seconds = SIZE_WATCH_SECONDS };
 	int tell_fd = -1;
 	int status;
 

@@ -32,16 +32,15 @@ struct driver_options {
 	enum driver_cache cache;
 	bool cache_given; /* by the user: no silent fallback */
 	bool read_only;
-	bool raw_given;	  /* --format=raw: do not look for other formats */
-	bool force_share; /* no image lock */
-	bool succeeds;	  /* who holds it now will let it go; no word of it */
+	bool raw_given;	     /* --format=raw: do not look for other formats */
+	bool force_share;    /* no image lock */
+	bool succeeds;	     /* who holds it will let it go: no word of it */
 	uint64_t size_bytes; /* drivers that have no size of their own */
 	/*
 	 * Workers that may attach, each once at a time: what they need is made
 	 * ahead, since a confined process opens nothing. 0: not known.
 	 */
 	unsigned int nr_workers;
-
 	/* drivers/fault.c */
 	const struct driver_ops *wrapped;
 	const char *faults[DRIVER_MAX_FAULTS]; /* rules */
@@ -137,6 +136,12 @@ struct driver_ops {
 	 * cannot be changed.
 	 */
 	int (*resize)(struct driver *driver, uint64_t size_bytes);
+
+	/*
+	 * What was acknowledged becomes durable; as long as it likes, in any
+	 * threads. Returns 0 or -errno. NULL: nothing to do.
+	 */
+	int (*flush)(struct driver *driver);
 };
 
 /* By name; NULL if there is none. */

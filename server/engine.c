@@ -68,7 +68,12 @@ void engine_signal(struct engine *engine, int fd)
 
 int engine_turn(struct engine *engine, bool wait)
 {
-	return engine->ops->turn(engine, wait);
+	return engine->ops->turn(engine, wait ? ENGINE_FOREVER : 0);
+}
+
+int engine_turn_for(struct engine *engine, uint64_t wait_nsec)
+{
+	return engine->ops->turn(engine, wait_nsec);
 }
 
 void engine_signal_now(int fd)

@@ -122,6 +122,11 @@ void engine_signal(struct engine *engine, int fd);
  */
 int engine_turn(struct engine *engine, bool wait);
 
+#define ENGINE_FOREVER UINT64_MAX
+
+/* The same, but wait so long at most, or a little longer; 0: not at all. */
+int engine_turn_for(struct engine *engine, uint64_t wait_nsec);
+
 /* What stands behind the verbs above: for uring and threadpool only. */
 struct engine_ops {
 	const char *name;
@@ -130,7 +135,7 @@ struct engine_ops {
 	int (*watch)(struct engine *engine, struct engine_watch *watch);
 	void (*unwatch)(struct engine *engine, struct engine_watch *watch);
 	void (*signal)(struct engine *engine, int fd);
-	int (*turn)(struct engine *engine, bool wait);
+	int (*turn)(struct engine *engine, uint64_t wait_nsec);
 };
 
 struct engine {

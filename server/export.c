@@ -70,11 +70,18 @@ static void log_session(struct export *export)
 		(unsigned long long)(now.errors - start.errors));
 }
 
+static void set_peer(struct export *export, pid_t pid)
+{
+	export->peer = pid;
+	if (!export->listener)
+		return;
+	export->listener->ops->peer_changed(export->listener);
+	export_report_peer(export);
+}
+
 static void connected(void *opaque, pid_t pid)
 {
-	struct export *export = opaque;
-
-	export->peer = pid;
+	set_peer(opaque, pid);
 }
 
 static void disconnected(void *opaque, int error)
@@ -82,10 +89,15 @@ static void disconnected(void *opaque, int error)
 	struct export *export = opaque;
 
 	(void)error;
-	export->peer = -1;
+	set_peer(export, -1);
 	log_session(export);
 	virtio_blk_reset(export->blk);
 	export->nr_sessions_ended++;
+}
+
+static void queue_broken(void *opaque, struct rh_queue *queue, const char *why)
+{
+	export_report_broken(opaque, rh_queue_index(queue), why);
 }
 
 /* The rings are all that moves; the cache mode begins as the options say. */
@@ -113,6 +125,7 @@ static const struct rh_device_ops device_ops = {
 	.reset = reset,
 	.connected = connected,
 	.disconnected = disconnected,
+	.queue_broken = queue_broken,
 	.state_save = state_save,
 	.state_load = state_load,
 };
@@ -120,6 +133,7 @@ static const struct rh_device_ops device_ops = {
 static int create_disk(struct export *export,
 		       const struct export_options *options)
 {
+	struct throttle *groups[BLK_MAX_GROUPS];
 	const struct virtio_blk_options blk_options = {
 		.name = export->name,
 		.serial = options->serial,
@@ -128,6 +142,10 @@ static int create_disk(struct export *export,
 			     export->node->driver->info.read_only,
 		.nr_queues = options->nr_queues,
 		.queue_size = options->queue_size,
+		.limits = &options->limits,
+		.groups = groups,
+		.nr_groups = node_throttles(export->node, groups,
+					    ARRAY_SIZE(groups)),
 	};
 	struct rh_device_config config = {
 		.name = export->name,
@@ -190,6 +208,10 @@ static int create_fds(struct export *export)
 		error = watch(export, rh_device_fd(export->device));
 	if (!error)
 		error = create_moves(export);
+	if (!error)
+		error = export_report_init(export);
+	if (!error && export->report.timer_fd >= 0)
+		error = watch(export, export->report.timer_fd);
 	if (error)
 		rh_log(RH_LOG_ERROR, export->name,
 		       "cannot set up a file descriptor: %s", strerror(-error));
@@ -208,6 +230,7 @@ static struct export *allocate(const struct export_options *options,
 		return NULL;
 	export->epoll_fd = -1;
 	export->timer_fd = -1;
+	export->report.timer_fd = -1;
 	export->moves_fds[0] = -1;
 	export->moves_fds[1] = -1;
 	list_init(&export->drains);
@@ -235,6 +258,7 @@ int export_create(const struct export_options *options, struct node *node,
 		rh_log(RH_LOG_ERROR, options->name, "out of memory");
 		return -ENOMEM;
 	}
+	export->listener = options->listener;
 	export->node = node;
 	node->nr_users++;
 	error = create_disk(export, options);
@@ -263,6 +287,7 @@ void export_destroy(struct export *export)
 	rh_fd_close(&export->moves_fds[0]);
 	rh_fd_close(&export->moves_fds[1]);
 	rh_fd_close(&export->timer_fd);
+	export_report_deinit(export);
 	rh_fd_close(&export->epoll_fd);
 	free(export->workers);
 	free(export->name);
@@ -287,6 +312,7 @@ int export_run(struct export *export)
 
 	if (read(export->timer_fd, &nr_expired, sizeof(nr_expired)) > 0)
 		export_retry_claim(export);
+	export_report_run(export);
 	export_continue_moves(export);
 	error = rh_device_run(export->device);
 	export_settle_drains(export);
@@ -333,6 +359,17 @@ int export_resized(struct export *export, uint64_t old_bytes)
 	       outcome > 0 ? "the guest was told" :
 			     "no guest was there to tell");
 	return outcome < 0 ? outcome : 0;
+}
+
+int export_set_limits(struct export *export,
+		      const struct throttle_limits *limits)
+{
+	return virtio_blk_set_limits(export->blk, limits);
+}
+
+struct throttle_limits export_limits(const struct export *export)
+{
+	return virtio_blk_limits(export->blk);
 }
 
 unsigned int export_nr_queues(const struct export *export)

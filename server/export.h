@@ -16,6 +16,30 @@
 #include "server/node.h"
 #include "server/worker.h"
 
+struct export_listener;
+
+/* What happens to an export that its owner wants to know. Control thread. */
+struct export_listener_ops {
+	/* A front-end has come or gone: export_peer(). */
+	void (*peer_changed)(struct export_listener *listener);
+	/*
+	 * The next ones are for people: what happens again and again is told
+	 * at a bounded rate, and at last as it is.
+	 */
+	void (*connected)(struct export_listener *listener, pid_t pid);
+	void (*disconnected)(struct export_listener *listener);
+	void (*io_failed)(struct export_listener *listener,
+			  const struct blk_failure *failure);
+	/* nr: how many times since the last call, of all queues */
+	void (*queue_broken)(struct export_listener *listener,
+			     unsigned int queue, const char *why,
+			     unsigned int nr);
+};
+
+struct export_listener {
+	const struct export_listener_ops *ops;
+};
+
 struct export_options {
 	const char *name; /* tag of log lines, unique in the process */
 	const char *serial;
@@ -24,6 +48,8 @@ struct export_options {
 	unsigned int nr_queues;
 	unsigned int queue_size;
 	bool may_move_out; /* export_hand_over() is possible; costs some fds */
+	struct export_listener *listener; /* outlives it; NULL: nobody */
+	struct throttle_limits limits;	  /* its own; all 0: none */
 };
 
 struct export;
@@ -69,49 +95,6 @@ bool export_uses(const struct export *export, const struct worker *worker);
 /* A queue is on its way from one worker to another. */
 bool export_moves(const struct export *export);
 
-/* Somebody who waits until requests have ended. */
-struct export_drain {
-	struct list_node link; /* of export_drain.c */
-	/* In the control thread; may free it, and must not free the export. */
-	void (*done)(struct export_drain *drain);
-};
-
-/*
- * Call drain->done() when each request that is under way now has ended, which
- * may be within this call; it is called once, also if the export is stopped
- * meanwhile. Requests that come later wait for those of their own queue.
- */
-void export_drain(struct export *export, struct export_drain *drain);
-
-/*
- * Take no request any more until export_resume(). Asynchronous: drain as
- * above. For the front-end its queues run, so all that it may do meanwhile
- * is done; only its guest waits.
- */
-void export_pause(struct export *export, struct export_drain *drain);
-void export_resume(struct export *export);
-bool export_paused(const struct export *export);
-
-/*
- * An export goes on in another process: <ringhost/handover.h>. It is frozen
- * first, which takes as long as the requests under way: then no queue runs, and
- * the image is nobody's.
- */
-void export_freeze(struct export *export);
-bool export_frozen(const struct export *export);
-void export_thaw(struct export *export);
-
-/*
- * Between frozen exports, as the library's operations of these names; fd may
- * block. The one that takes over has had no socket. Return 0 or -errno
- * (logged); export_take_over() leaves it frozen.
- */
-int export_hand_over(struct export *export, int fd);
-int export_take_over(struct export *export, int fd);
-
-/* It goes on elsewhere, and has finished here. */
-void export_let_go(struct export *export);
-
 /* Asynchronous: until export_finished(). */
 void export_stop(struct export *export);
 bool export_finished(const struct export *export);
@@ -127,6 +110,15 @@ void export_take_size(struct export *export);
 
 /* The same, from old_bytes on, and the guest is told. */
 int export_resized(struct export *export, uint64_t old_bytes);
+
+/*
+ * Its own limits, beside those of the groups that its node is in; they were
+ * checked. The workers are to look again afterwards. Returns 0 or -errno
+ * (logged).
+ */
+int export_set_limits(struct export *export,
+		      const struct throttle_limits *limits);
+struct throttle_limits export_limits(const struct export *export);
 
 unsigned int export_nr_queues(const struct export *export);
 

@@ -11,6 +11,7 @@
  * it has started it again.
  */
 #include "common/base.h"
+#include "server/export_drain.h"
 #include "server/export_internal.h"
 
 static void begin_to_drain(struct export *export, struct export_queue *entry)

@@ -12,6 +12,7 @@
 #include <ringhost/handover.h>
 
 #include "common/fd.h"
+#include "server/export_handover.h"
 #include "server/export_internal.h"
 
 #define WAIT_MSEC 10000
@@ -19,6 +20,7 @@
 /* Ahead of what the library says. */
 struct said {
 	uint8_t writeback;
+	uint8_t paused; /* by command */
 };
 
 void export_freeze(struct export *export)
@@ -41,6 +43,7 @@ int export_hand_over(struct export *export, int fd)
 {
 	const struct said said = {
 		.writeback = virtio_blk_writeback(export->blk),
+		.paused = export->paused,
 	};
 	int error = rh_fd_put_all(fd, &said, sizeof(said), WAIT_MSEC);
 
@@ -64,9 +67,11 @@ int export_take_over(struct export *export, int fd)
 		return error;
 	}
 	error = rh_device_take_over(export->device, fd);
-	if (!error)
-		virtio_blk_set_writeback(export->blk, said.writeback);
-	return error;
+	if (error)
+		return error;
+	virtio_blk_set_writeback(export->blk, said.writeback);
+	export->paused = said.paused;
+	return 0;
 }
 
 void export_let_go(struct export *export)

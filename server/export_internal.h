@@ -8,6 +8,7 @@
 #include <ringhost/device.h>
 
 #include "common/log.h"
+#include "server/export_drain.h"
 #include "server/export.h"
 
 enum claim_state {
@@ -35,6 +36,17 @@ struct export_queue {
 	bool draining; /* what it had when a drain began has not ended yet */
 };
 
+/* What is to be told to the listener; export_report.c. */
+struct export_report {
+	int timer_fd; /* -1: there is no listener */
+	bool waits;   /* for the timer, before anything is told again */
+	unsigned int nr_peers_told; /* since then */
+	pid_t told_peer;	    /* -1: none is there */
+	unsigned int nr_broken;	    /* and not told yet */
+	unsigned int broken_queue;
+	char why[96];
+};
+
 struct export
 {
 	char *name;
@@ -57,6 +69,8 @@ struct export
 	bool paused;
 	struct list_node drains; /* struct export_drain */
 
+	struct export_listener *listener; /* not owned; NULL: nobody */
+	struct export_report report;
 	pid_t peer; /* as export_peer() */
 	struct blk_counters session_start;
 	struct log_limit log_limit;
@@ -87,6 +101,16 @@ void export_continue_moves(struct export *export);
 
 /* What is held back and may run is given to workers; not while paused. */
 void export_start_held(struct export *export);
+
+/* With a listener: before a queue runs. Returns 0 or -errno. */
+int export_report_init(struct export *export);
+void export_report_deinit(struct export *export);
+
+/* peer has changed; a queue has broken; the timer may have expired. */
+void export_report_peer(struct export *export);
+void export_report_broken(struct export *export, unsigned int queue,
+			  const char *why);
+void export_report_run(struct export *export);
 
 /* To be called when the device has done all that it can for now, first. */
 void export_settle_drains(struct export *export);

@@ -17,10 +17,10 @@
 #define TAG "ringhost"
 
 void exports_init(struct exports *exports, struct loop *loop,
-		  void (*ended)(struct exports *exports, const char *id))
+		  const struct exports_ops *ops)
 {
 	exports->loop = loop;
-	exports->ended = ended;
+	exports->ops = ops;
 	exports->moved_on = NULL;
 	list_init(&exports->list);
 }
@@ -62,7 +62,7 @@ static void finish_if_ended(struct published *published)
 	id = published->id;
 	published->id = NULL;
 	exports_destroy_one(published);
-	exports->ended(exports, id);
+	exports->ops->ended(exports, id);
 	free(id);
 }
 
@@ -142,6 +142,56 @@ static int serve(struct published *published, const struct exports_spec *spec)
 			    serve_fd(published, spec->fd);
 }
 
+static struct published *listening(struct export_listener *listener)
+{
+	return container_of(listener, struct published, listener);
+}
+
+static void peer_changed(struct export_listener *listener)
+{
+	struct published *published = listening(listener);
+
+	published->exports->ops->peer_changed(published);
+}
+
+static void connected(struct export_listener *listener, pid_t pid)
+{
+	struct published *published = listening(listener);
+
+	published->exports->ops->connected(published, pid);
+}
+
+static void disconnected(struct export_listener *listener)
+{
+	struct published *published = listening(listener);
+
+	published->exports->ops->disconnected(published);
+}
+
+static void io_failed(struct export_listener *listener,
+		      const struct blk_failure *failure)
+{
+	struct published *published = listening(listener);
+
+	published->exports->ops->io_failed(published, failure);
+}
+
+static void queue_broken(struct export_listener *listener, unsigned int queue,
+			 const char *why, unsigned int nr)
+{
+	struct published *published = listening(listener);
+
+	published->exports->ops->queue_broken(published, queue, why, nr);
+}
+
+static const struct export_listener_ops listener_ops = {
+	.peer_changed = peer_changed,
+	.connected = connected,
+	.disconnected = disconnected,
+	.io_failed = io_failed,
+	.queue_broken = queue_broken,
+};
+
 static struct published *allocate(struct exports *exports,
 				  const struct exports_spec *spec)
 {
@@ -154,6 +204,7 @@ static struct published *allocate(struct exports *exports,
 	published->node = spec->node;
 	published->writable = !spec->options.read_only;
 	published->later = spec->later;
+	published->listener.ops = &listener_ops;
 	published->watch =
 		(struct loop_watch){ .fd = -1, .ready = export_ready };
 	socket_file_init(&published->socket_file);
@@ -167,6 +218,7 @@ static struct published *allocate(struct exports *exports,
 
 int exports_add(struct exports *exports, const struct exports_spec *spec)
 {
+	struct export_options options = spec->options;
 	struct published *published;
 	int error;
 
@@ -180,7 +232,8 @@ int exports_add(struct exports *exports, const struct exports_spec *spec)
 		rh_log(RH_LOG_ERROR, spec->options.name, "out of memory");
 		return -ENOMEM;
 	}
-	error = export_create(&spec->options, spec->node, spec->workers,
+	options.listener = &published->listener;
+	error = export_create(&options, spec->node, spec->workers,
 			      spec->nr_workers, &published->export);
 	if (!error)
 		error = serve(published, spec);
@@ -222,6 +275,15 @@ int exports_remove(struct exports *exports, const char *id, bool hard)
 	}
 	end(published);
 	return 0;
+}
+
+bool exports_any_connected(struct exports *exports)
+{
+	list_for_each(node, &exports->list) {
+		if (export_peer(published_of(node)->export) != -1)
+			return true;
+	}
+	return false;
 }
 
 void exports_stop(struct exports *exports)

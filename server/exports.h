@@ -18,11 +18,27 @@
 #define EXPORTS_MAX_WORKERS  64 /* of one export */
 #define EXPORTS_MAX_ID_BYTES 4096
 
+struct exports;
+struct published;
+
+/* What whoever has them wants to know. */
+struct exports_ops {
+	/* One has ended; it is freed after this. */
+	void (*ended)(struct exports *exports, const char *id);
+	/* As of struct export_listener_ops. */
+	void (*peer_changed)(struct published *published);
+	void (*connected)(struct published *published, pid_t pid);
+	void (*disconnected)(struct published *published);
+	void (*io_failed)(struct published *published,
+			  const struct blk_failure *failure);
+	void (*queue_broken)(struct published *published, unsigned int queue,
+			     const char *why, unsigned int nr);
+};
+
 struct exports {
 	struct loop *loop;
 	struct list_node list; /* struct published */
-	/* One has ended; it is freed after this. */
-	void (*ended)(struct exports *exports, const char *id);
+	const struct exports_ops *ops;
 	/* NULL, or called when something has happened to one of them. */
 	void (*moved_on)(struct exports *exports);
 };
@@ -35,6 +51,7 @@ struct published {
 	char *path; /* of its socket; NULL: it came as a file descriptor */
 	struct export *export;
 	struct node *node; /* of the export, not owned */
+	struct export_listener listener;
 	struct loop_watch watch;
 	struct socket_file socket_file;
 	bool writable;
@@ -56,7 +73,7 @@ struct exports_spec {
 };
 
 void exports_init(struct exports *exports, struct loop *loop,
-		  void (*ended)(struct exports *exports, const char *id));
+		  const struct exports_ops *ops);
 
 /* All have ended. */
 void exports_deinit(struct exports *exports);
@@ -90,6 +107,9 @@ void exports_let_go(struct exports *exports);
 
 /* True if one of them runs a queue there, or may do so. */
 bool exports_use(struct exports *exports, const struct worker *worker);
+
+/* A front-end is connected to one of them. */
+bool exports_any_connected(struct exports *exports);
 
 /* All of them, hard. */
 void exports_stop(struct exports *exports);

@@ -12,6 +12,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "server/export_handover.h"
 #include "server/exports.h"
 
 #define TAG	  "ringhost"

@@ -99,7 +99,6 @@ static void give(struct giver *giver)
 	}
 	exports_let_go(&daemon->exports);
 	daemon_forget_monitors(daemon);
-	daemon_remove_metrics(daemon); /* its successor listens there */
 	error = rh_fd_put_all(giver->socket.fd, &yours, sizeof(yours),
 			      UNDERSTAND_MSEC);
 	if (error)

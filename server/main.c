@@ -74,6 +74,8 @@ static const char help_text[] =
 	"  --queue-size=N         entries of a queue at most, 4 to 1024 (default)\n"
 	"  --block-size=SIZE      512 to 2M (default: that of the image)\n"
 	"  --serial=TEXT          up to 20 bytes\n"
+	"  --iops=N, --bps=SIZE   at most so many requests, or bytes, in a second;\n"
+	"  --limit=NAME=N         others, and bursts: see ringhost(1)\n"
 	"\n"
 	"The process\n"
 	"  --threads=N            threads that do the I/O, 1 (default) to 64\n"

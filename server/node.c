@@ -62,6 +62,21 @@ int node_create_on(const char *name, struct node *base, bool read_only,
 	return 0;
 }
 
+unsigned int node_throttles(const struct node *node,
+			    struct throttle **throttles, unsigned int max)
+{
+	unsigned int nr = 0;
+
+	for (; node; node = node->base) {
+		if (!node->throttle)
+			continue;
+		if (nr < max)
+			throttles[nr] = node->throttle;
+		nr++;
+	}
+	return nr;
+}
+
 void node_close(struct node *node)
 {
 	if (!node)
@@ -123,6 +138,13 @@ int node_resize(struct node *node, uint64_t size_bytes)
 		rh_log(RH_LOG_ERROR, node->name,
 		       "the size of this kind of image cannot be changed here");
 	return error;
+}
+
+int node_flush(struct node *node)
+{
+	struct driver *driver = node->driver;
+
+	return driver->ops->flush ? driver->ops->flush(driver) : 0;
 }
 
 struct node *node_owner(struct node *node)

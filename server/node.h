@@ -14,17 +14,20 @@
 
 #include "common/list.h"
 #include "server/driver.h"
+#include "server/throttle.h"
 
 struct node {
 	struct list_node link;
 	char *name;
-	char *image;		/* its path; NULL: there is none */
-	struct node *base;	/* whose image it is; NULL: its own */
-	struct driver *driver;	/* of the image */
-	bool read_only;		/* for those who use this node */
-	unsigned int nr_users;	/* exports, and nodes whose base it is */
-	unsigned int nr_claims; /* by those of them that run */
-	bool resizing;		/* its own image, by command */
+	char *image;		   /* its path; NULL: there is none */
+	struct node *base;	   /* whose image it is; NULL: its own */
+	struct driver *driver;	   /* of the image */
+	struct throttle *throttle; /* of its group, not owned; NULL: none */
+	bool read_only;		   /* for those who use this node */
+	unsigned int nr_users;	   /* exports, and nodes whose base it is */
+	unsigned int nr_claims;	   /* by those of them that run */
+	bool resizing;		   /* its own image, by command */
+	unsigned int nr_jobs;	   /* that have its own image in their hands */
 };
 
 /*
@@ -41,6 +44,13 @@ int node_open(const struct driver_ops *driver,
  */
 int node_create_on(const char *name, struct node *base, bool read_only,
 		   struct node **ret);
+
+/*
+ * The throttles of this node and those below it, max of them at most. Returns
+ * how many there are.
+ */
+unsigned int node_throttles(const struct node *node,
+			    struct throttle **throttles, unsigned int max);
 
 /*
  * Nobody uses it. Flushes and closes the image: any thread, too, unless it has
@@ -68,6 +78,9 @@ void node_set_size(struct node *node, uint64_t size_bytes);
  * see the new size yet. Returns 0 or -errno (logged).
  */
 int node_resize(struct node *node, uint64_t size_bytes);
+
+/* What was acknowledged is durable: any thread. Returns 0 or -errno (logged). */
+int node_flush(struct node *node);
 
 /* The node whose image it is; itself, if it has no base. */
 struct node *node_owner(struct node *node);

@@ -23,7 +23,7 @@
 
 static bool is_given(const struct parser *parser, enum row_id id)
 {
-	return parser->given & (1u << id);
+	return parser->given & (UINT64_C(1) << id);
 }
 
 /* Pairs that exclude each other, with the way out. */
@@ -128,6 +128,17 @@ static int check_image(const struct parser *parser)
 	return -EINVAL;
 }
 
+static int check_limits(const struct parser *parser)
+{
+	char why[THROTTLE_WHY_BYTES];
+	int error = throttle_limits_check(
+		&parser->options->server.export.limits, why);
+
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "--limit is refused: %s", why);
+	return error;
+}
+
 static int check_together(const struct parser *parser)
 {
 	int error = check_pairs(parser);
@@ -136,6 +147,8 @@ static int check_together(const struct parser *parser)
 		error = check_run(parser);
 	if (!error)
 		error = check_faults(parser);
+	if (!error)
+		error = check_limits(parser);
 	return error ? error : check_image(parser);
 }
 
@@ -169,6 +182,7 @@ static void set_defaults(struct options *options)
 				.name = DISK_NAME,
 				.nr_queues = default_nr_queues(),
 				.queue_size = OPTIONS_MAX_QUEUE_SIZE,
+				.limits = THROTTLE_NO_LIMITS,
 			},
 		},
 	};
@@ -242,7 +256,7 @@ static int parse_options(struct parser *parser, int argc, char **argv)
 		if (!parser->row)
 			return refuse_option(argv, outcome);
 		parser->value = optarg;
-		parser->given |= 1u << (parser->row - options_rows);
+		parser->given |= UINT64_C(1) << (parser->row - options_rows);
 		error = parser->row->take(parser);
 	}
 	for (int i = optind; !error && i < argc; i++) {

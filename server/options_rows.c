@@ -104,6 +104,22 @@ static int take_block_size(struct parser *parser)
 	return 0;
 }
 
+static struct throttle_limits *limits_of(const struct parser *parser)
+{
+	return &parser->options->server.export.limits;
+}
+
+static int take_bps(struct parser *parser)
+{
+	uint64_t bytes;
+
+	if (sizes_parse(parser->value, &bytes) < 0 || !bytes ||
+	    bytes > THROTTLE_MAX_VALUE)
+		return refuse(parser, "bytes for each second, such as 100M");
+	limits_of(parser)->rates[THROTTLE_BPS_TOTAL].avg = bytes;
+	return 0;
+}
+
 static int take_cache(struct parser *parser)
 {
 	struct driver_options *driver = &parser->options->server.driver_options;
@@ -216,6 +232,43 @@ static int take_format(struct parser *parser)
 static int take_help(struct parser *parser)
 {
 	parser->options->command = OPTIONS_HELP;
+	return 0;
+}
+
+static int take_iops(struct parser *parser)
+{
+	uint64_t nr;
+
+	if (parse_number(parser->value, 10, &nr) < 0 || !nr ||
+	    nr > THROTTLE_MAX_VALUE)
+		return refuse(parser, "requests for each second, at least 1");
+	limits_of(parser)->rates[THROTTLE_IOPS_TOTAL].avg = nr;
+	return 0;
+}
+
+static uint64_t *find_limit(const struct parser *parser, const char *end)
+{
+	size_t nr = (size_t)(end - parser->value);
+
+	for (unsigned int i = 0; i < THROTTLE_NR_FIELDS; i++) {
+		const char *name = throttle_field_name(i, false);
+
+		if (strlen(name) == nr && !memcmp(name, parser->value, nr))
+			return throttle_field(limits_of(parser), i);
+	}
+	return NULL;
+}
+
+/* NAME=NUMBER; what does not fit together is seen at the end. */
+static int take_limit(struct parser *parser)
+{
+	const char *equals = strchr(parser->value, '=');
+	uint64_t *field = equals ? find_limit(parser, equals) : NULL;
+
+	if (!field || sizes_parse(equals + 1, field) < 0)
+		return refuse(parser,
+			      "NAME=NUMBER, with a name such as iops-read or "
+			      "bps-total-max: see ringhost(1)");
 	return 0;
 }
 
@@ -368,6 +421,7 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_AIO] = { "aio", take_aio, true },
 	[ROW_BLK_FILE] = { "blk-file", options_take_image, true },
 	[ROW_BLOCK_SIZE] = { "block-size", take_block_size, true },
+	[ROW_BPS] = { "bps", take_bps, true },
 	[ROW_CACHE] = { "cache", take_cache, true },
 	[ROW_DRIVER] = { "driver", take_driver, true },
 	[ROW_EXIT_ON_DISCONNECT] = { "exit-on-disconnect",
@@ -380,6 +434,8 @@ const struct row options_rows[NR_ROWS] = {
 	[ROW_FORCE_SHARE] = { "force-share", take_force_share },
 	[ROW_FORMAT] = { "format", take_format, true },
 	[ROW_HELP] = { "help", take_help, false, 'h' },
+	[ROW_IOPS] = { "iops", take_iops, true },
+	[ROW_LIMIT] = { "limit", take_limit, true },
 	[ROW_LOG_FORMAT] = { "log-format", take_log_format, true },
 	[ROW_NUM_QUEUES] = { "num-queues", take_num_queues, true },
 	[ROW_POLL_US] = { "poll-us", take_poll_us, true },

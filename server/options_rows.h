@@ -16,6 +16,7 @@ enum row_id {
 	ROW_AIO,
 	ROW_BLK_FILE,
 	ROW_BLOCK_SIZE,
+	ROW_BPS,
 	ROW_CACHE,
 	ROW_DRIVER,
 	ROW_EXIT_ON_DISCONNECT,
@@ -27,6 +28,8 @@ enum row_id {
 	ROW_FORCE_SHARE,
 	ROW_FORMAT,
 	ROW_HELP,
+	ROW_IOPS,
+	ROW_LIMIT,
 	ROW_LOG_FORMAT,
 	ROW_NUM_QUEUES,
 	ROW_POLL_US,
@@ -50,7 +53,7 @@ struct parser {
 	struct options *options;
 	const struct row *row; /* the option at hand */
 	const char *value;     /* its value; NULL if it takes none */
-	uint32_t given;	       /* a bit for each row that appeared */
+	uint64_t given;	       /* a bit for each row that appeared */
 };
 
 struct row {

@@ -5,6 +5,7 @@
  * Files are read by a job, since they may lie on storage that does not answer.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,12 @@ static void end(struct reload *reload)
 	config_deinit(&reload->config);
 	reload->state = IDLE;
 	reload->call = NULL;
-	if (!reload->again)
+}
+
+/* A signal that came meanwhile */
+static void take_signal(struct reload *reload)
+{
+	if (reload->state != IDLE || !reload->again)
 		return;
 	reload->again = false;
 	reload_again(reload, false, NULL);
@@ -174,16 +180,19 @@ static void applied(struct apply *apply, json_t *report)
 		qmp_return(call, report);
 	else
 		json_decref(report);
+	take_signal(reload);
 }
 
 static void refuse(struct reload *reload, const char *why)
 {
 	struct qmp_call *call = reload->call;
+	char sentence[QMP_WHY_BYTES];
 
-	rh_log(RH_LOG_ERROR, TAG, "%s: nothing is changed", why);
-	if (call)
-		qmp_refuse(call, "%.400s: nothing is changed", why);
+	snprintf(sentence, sizeof(sentence), "%.400s: nothing is changed", why);
+	rh_log(RH_LOG_ERROR, TAG, "%s", sentence);
 	end(reload);
+	if (call)
+		qmp_refuse(call, "%s", sentence);
 }
 
 static int apply_config(struct reload *reload)
@@ -209,6 +218,7 @@ static void files_read(struct job *job)
 		refuse(reload, reload->config.why);
 	else if (apply_config(reload) < 0)
 		refuse(reload, "out of memory");
+	take_signal(reload);
 }
 
 void reload_again(struct reload *reload, bool hard, struct qmp_call *call)

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 
 #include "common/base.h"
 #include "common/fd.h"
+#include "common/nsec.h"
 #include "server/threadpool.h"
 
 #define MAX_EVENTS 64
@@ -325,19 +327,29 @@ static void call_removed(struct list_node *gone)
 	}
 }
 
-static int threads_turn(struct engine *engine, bool wait)
+/* No shorter than was asked for. */
+static int msec_of(uint64_t nsec)
+{
+	if (nsec == ENGINE_FOREVER)
+		return -1;
+	return (int)MIN(nsec / NSEC_PER_MSEC + (nsec % NSEC_PER_MSEC != 0),
+			(uint64_t)INT_MAX);
+}
+
+static int threads_turn(struct engine *engine, uint64_t wait_nsec)
 {
 	struct thread_engine *threads = to_threads(engine);
 	struct epoll_event events[MAX_EVENTS];
 	int nr;
 
 	if (!list_empty(&threads->finished))
-		wait = false;
+		wait_nsec = 0;
 	if (!list_empty(&threads->gone)) {
-		wait = false;
+		wait_nsec = 0;
 		call_removed(&threads->gone);
 	}
-	nr = epoll_wait(threads->epoll_fd, events, MAX_EVENTS, wait ? -1 : 0);
+	nr = epoll_wait(threads->epoll_fd, events, MAX_EVENTS,
+			msec_of(wait_nsec));
 	if (nr < 0 && errno != EINTR)
 		return -errno;
 	for (int i = 0; i < nr; i++)

@@ -21,17 +21,24 @@ static const char *const kind_names[THROTTLE_NR_KINDS] = {
 	[THROTTLE_BPS_WRITE] = "bps-write",
 };
 
-const char *throttle_field_name(unsigned int field, const char *prefix,
-				char name[THROTTLE_NAME_BYTES])
-{
-	static const char *const suffixes[] = { "", "-max", "-max-length" };
+#define RATE_NAMES(name) name, name "-max", name "-max-length"
+#define FIELD_NAMES(prefix)                                                    \
+	{                                                                      \
+		RATE_NAMES(prefix "iops-total"),                               \
+			RATE_NAMES(prefix "iops-read"),                        \
+			RATE_NAMES(prefix "iops-write"),                       \
+			RATE_NAMES(prefix "bps-total"),                        \
+			RATE_NAMES(prefix "bps-read"),                         \
+			RATE_NAMES(prefix "bps-write"), prefix "iops-size",    \
+	}
 
-	if (field == THROTTLE_NR_FIELDS - 1)
-		snprintf(name, THROTTLE_NAME_BYTES, "%siops-size", prefix);
-	else
-		snprintf(name, THROTTLE_NAME_BYTES, "%s%s%s", prefix,
-			 kind_names[field / 3], suffixes[field % 3]);
-	return name;
+const char *throttle_field_name(unsigned int field, bool flat)
+{
+	static const char *const names[2][THROTTLE_NR_FIELDS] = {
+		FIELD_NAMES(""), FIELD_NAMES("x-")
+	};
+
+	return names[flat][field];
 }
 
 uint64_t *throttle_field(struct throttle_limits *limits, unsigned int field)

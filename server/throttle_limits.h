@@ -22,9 +22,8 @@ enum throttle_kind {
 	THROTTLE_NR_KINDS,
 };
 
-#define THROTTLE_MAX_VALUE  UINT64_C(1000000000000000)
-#define THROTTLE_NAME_BYTES 32
-#define THROTTLE_WHY_BYTES  160
+#define THROTTLE_MAX_VALUE UINT64_C(1000000000000000)
+#define THROTTLE_WHY_BYTES 160
 
 /* Of one kind; in requests or bytes for each second. */
 struct throttle_rate {
@@ -50,9 +49,8 @@ struct throttle_limits {
 /* The numbers of an object of limits, each with its name. */
 #define THROTTLE_NR_FIELDS (3 * THROTTLE_NR_KINDS + 1)
 
-/* prefix: "x-", or "". Returns name. */
-const char *throttle_field_name(unsigned int field, const char *prefix,
-				char name[THROTTLE_NAME_BYTES]);
+/* flat: as an object's own, which begin with "x-". */
+const char *throttle_field_name(unsigned int field, bool flat);
 uint64_t *throttle_field(struct throttle_limits *limits, unsigned int field);
 
 /* Returns 0, or -EINVAL with a sentence in why. */

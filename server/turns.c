@@ -78,6 +78,19 @@ void turns_serve(struct turns *turns, unsigned int me, uint64_t cost_nsec)
 		set(&turns->front_nsec, begin_nsec);
 }
 
+/* Returns how many there were. */
+static unsigned int count_waiting(struct turn *turn, int change)
+{
+	unsigned int nr =
+		atomic_load_explicit(&turn->nr_waiting, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(
+		&turn->nr_waiting, &nr, nr + (unsigned int)change,
+		memory_order_relaxed, memory_order_relaxed))
+		;
+	return nr;
+}
+
 void turns_wait(struct turns *turns, unsigned int me)
 {
 	struct turn *turn = &turns->all[me];
@@ -89,13 +102,12 @@ void turns_wait(struct turns *turns, unsigned int me)
 			&turn->served_nsec, &served_nsec,
 			front_nsec - TURNS_LEAD_NSEC, memory_order_relaxed,
 			memory_order_relaxed);
-	atomic_fetch_add_explicit(&turn->nr_waiting, 1, memory_order_relaxed);
+	count_waiting(turn, 1);
 }
 
 void turns_done(struct turns *turns, unsigned int me)
 {
-	unsigned int nr = atomic_fetch_sub_explicit(&turns->all[me].nr_waiting,
-						    1, memory_order_relaxed);
+	unsigned int nr = count_waiting(&turns->all[me], -1);
 
 	assert(nr);
 }

@@ -218,25 +218,42 @@ static bool prepare_turn(struct uring *uring)
 	return true;
 }
 
+static int enter_for(struct uring *uring, uint64_t wait_nsec)
+{
+	struct __kernel_timespec time = {
+		.tv_sec = (int64_t)(wait_nsec / NSEC_PER_SEC),
+		.tv_nsec = (int64_t)(wait_nsec % NSEC_PER_SEC),
+	};
+	struct io_uring_cqe *cqe;
+
+	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &time,
+						NULL);
+}
+
 /*
  * The one system call of a turn. What the kernel did not take is still in the
  * submission queue afterwards, whole, and goes along with the next turn.
  */
-static int enter(struct uring *uring, bool wait)
+static int enter(struct uring *uring, uint64_t wait_nsec)
 {
 	struct io_uring *ring = &uring->ring;
 	unsigned int flags = IO_URING_READ_ONCE(*ring->sq.kflags);
 	int result = 0;
 
-	if (wait)
+	if (unlikely(wait_nsec && wait_nsec != ENGINE_FOREVER))
+		result = enter_for(uring, wait_nsec);
+	else if (wait_nsec)
 		result = io_uring_submit_and_wait(ring, 1);
 	else if (io_uring_sq_ready(ring) ||
 		 flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))
 		result = io_uring_submit_and_get_events(ring);
 
-	/* Interrupted, short of memory, or completions must be reaped first. */
+	/*
+	 * Interrupted, short of memory, completions must be reaped first, or
+	 * the time is over.
+	 */
 	if (result == -EINTR || result == -EAGAIN || result == -ENOMEM ||
-	    result == -EBUSY)
+	    result == -EBUSY || result == -ETIME)
 		return 0;
 	return MIN(result, 0);
 }
@@ -352,7 +369,7 @@ static bool may_wait(const struct uring *uring)
 	       (!uring->prompt || prompt_is_empty(uring->prompt));
 }
 
-static int uring_turn(struct engine *engine, bool wait)
+static int uring_turn(struct engine *engine, uint64_t wait_nsec)
 {
 	struct uring *uring = uring_of(engine);
 	int result = enable(uring);
@@ -361,9 +378,9 @@ static int uring_turn(struct engine *engine, bool wait)
 		return result;
 	uring->turn = (uring->turn + 1) & URING_TURN_MASK;
 	if (!prepare_turn(uring) || !may_wait(uring))
-		wait = false;
+		wait_nsec = 0;
 	uring->refused = false;
-	result = enter(uring, wait);
+	result = enter(uring, wait_nsec);
 	if (result < 0)
 		return result;
 	signal_rest(uring);

@@ -23,6 +23,7 @@
 #include "common/lazy.h"
 #include "common/log.h"
 #include "server/virtio_blk_internal.h"
+#include "server/virtio_blk_limits.h"
 
 /*
  * With a header and a status, that many segments fit the 128-entry queue of
@@ -175,6 +176,57 @@ static void set_config(struct virtio_blk *blk,
 	set_ranges(blk, info);
 }
 
+static int make_limits(struct virtio_blk *blk, struct throttle *const *groups,
+		       unsigned int nr_groups)
+{
+	struct blk_limits *limits;
+	int error =
+		blk_limits_create(groups, nr_groups, blk->nr_queues, &limits);
+
+	if (!error)
+		atomic_store_explicit(&blk->limits, limits,
+				      memory_order_release);
+	else if (error == -ENOSPC)
+		rh_log(RH_LOG_ERROR, blk->name,
+		       "a throttle group has at most %d disks",
+		       THROTTLE_MAX_MEMBERS);
+	else
+		rh_log(RH_LOG_ERROR, blk->name, "out of memory");
+	return error;
+}
+
+int virtio_blk_set_limits(struct virtio_blk *blk,
+			  const struct throttle_limits *limits)
+{
+	int error = 0;
+
+	if (!atomic_load(&blk->limits) && throttle_limits_any(limits))
+		error = make_limits(blk, NULL, 0);
+	if (!error && atomic_load(&blk->limits))
+		throttle_set(blk_limits_own(blk->limits), limits);
+	return error;
+}
+
+struct throttle_limits virtio_blk_limits(const struct virtio_blk *blk)
+{
+	const struct blk_limits *limits = atomic_load(&blk->limits);
+
+	return limits ? *throttle_get(blk_limits_own(limits)) :
+			THROTTLE_NO_LIMITS;
+}
+
+static int begin_limits(struct virtio_blk *blk,
+			const struct virtio_blk_options *options)
+{
+	int error = 0;
+
+	if (options->nr_groups)
+		error = make_limits(blk, options->groups, options->nr_groups);
+	if (!error && options->limits)
+		error = virtio_blk_set_limits(blk, options->limits);
+	return error;
+}
+
 int virtio_blk_create(const struct virtio_blk_options *options,
 		      const struct driver *driver, struct virtio_blk **ret)
 {
@@ -199,9 +251,12 @@ int virtio_blk_create(const struct virtio_blk_options *options,
 		       strnlen(options->serial, BLK_SERIAL_BYTES));
 	blk->name = strdup(options->name);
 	blk->stats = rh_lazy_table(blk->nr_queues, struct blk_stats);
-	if (!blk->name || !blk->stats) {
+	error = blk->name && blk->stats ? begin_limits(blk, options) : -ENOMEM;
+	if (!error)
+		error = blk_failures_create(blk->nr_queues, &blk->failures);
+	if (error) {
 		virtio_blk_destroy(blk);
-		return -ENOMEM;
+		return error;
 	}
 	fix_abilities(blk, info);
 	blk->features = offered_features(blk);
@@ -216,6 +271,8 @@ void virtio_blk_destroy(struct virtio_blk *blk)
 {
 	if (!blk)
 		return;
+	blk_failures_destroy(blk->failures);
+	blk_limits_destroy(blk->limits);
 	rh_lazy_free(blk->stats, blk->nr_queues, sizeof(*blk->stats));
 	free(blk->name);
 	free(blk);
@@ -304,6 +361,11 @@ void virtio_blk_resize(struct virtio_blk *blk)
 	blk->config.capacity = le64_make(size_bytes / SECTOR_BYTES);
 	atomic_store_explicit(&blk->size_bytes, size_bytes,
 			      memory_order_relaxed);
+}
+
+struct blk_failures *virtio_blk_failures(const struct virtio_blk *blk)
+{
+	return blk->failures;
 }
 
 const struct blk_stats *virtio_blk_stats(const struct virtio_blk *blk,

@@ -17,13 +17,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <ringhost/queue.h>
-
+#include "server/blk_failures.h"
 #include "server/blk_stats.h"
 #include "server/driver.h"
-#include "server/turn_clock.h"
+#include "server/throttle.h"
+#include "server/virtio_blk_queue.h"
 
 #define BLK_SERIAL_BYTES    20
+
+#define BLK_MAX_GROUPS	    8 /* of limits, that one disk is in */
 
 #define BLK_MIN_BLOCK_BYTES 512
 #define BLK_MAX_BLOCK_BYTES (2u << 20)
@@ -35,10 +37,13 @@ struct virtio_blk_options {
 	bool read_only;
 	unsigned int nr_queues;
 	unsigned int queue_size;
+	/* Its own; NULL: none. And those that it shares; they outlive it. */
+	const struct throttle_limits *limits;
+	struct throttle *const *groups;
+	unsigned int nr_groups; /* BLK_MAX_GROUPS at most */
 };
 
 struct virtio_blk;
-struct blk_queue;
 
 /*
  * True for a block size that a disk may have: a power of two from 512 to
@@ -72,60 +77,21 @@ void virtio_blk_reset(struct virtio_blk *blk);
 /* The driver's size has changed: put it into the configuration space. */
 void virtio_blk_resize(struct virtio_blk *blk);
 
-/* What a queue needs of the worker that runs it. */
-struct blk_queue_host {
-	struct driver_context *context;
-	struct turn_clock *clock;
-	/* A completion came in: the worker is to flush it in this turn. */
-	void (*progress)(void *opaque);
-	void *opaque;
-};
-
-/* A queue's request slots. host: copied. Returns 0 or -ENOMEM. */
-int blk_queue_create(struct virtio_blk *blk, struct rh_queue *queue,
-		     const struct blk_queue_host *host, struct blk_queue **ret);
-
 /*
- * While rh_queue_may_abandon(): end what the driver has not got yet, as if
- * it had never been taken.
+ * From now on the disk is kept to these, which were checked, beside those of
+ * its groups. What waits already is asked again in the next turn of the
+ * workers. Returns 0 or -errno (logged).
  */
-void blk_queue_abandon(struct blk_queue *queue);
-
-/* Nothing is under way. NULL is accepted. */
-void blk_queue_destroy(struct blk_queue *queue);
-
-/* Data of a request that cost a turn as much as the request itself. */
-#define BLK_BYTES_A_UNIT (16u << 10)
-
-/*
- * Take chains and submit them, first those that the driver was too busy for,
- * until the budget is spent: a request costs a unit, and another for each
- * BLK_BYTES_A_UNIT. What is left of the budget is in it afterwards; the last
- * request may cost more than was left. Malformed requests are answered here.
- * Returns true when the budget is spent and something is left to take at
- * once; false when nothing waits, and when the driver is busy: call again in
- * the next turn, since that is when it may have room.
- */
-bool blk_queue_take(struct blk_queue *queue, unsigned int *budget);
-
-/*
- * Only submit those that the driver was too busy for, as each turn of a queue
- * that stops must. Returns false when some still wait.
- */
-bool blk_queue_retry(struct blk_queue *queue);
-
-/* True while requests wait for a driver that was too busy for them. */
-bool blk_queue_waits(const struct blk_queue *queue);
-
-/* Publish what was completed. True when the driver wants a notification. */
-bool blk_queue_flush(struct blk_queue *queue);
-
-/* Requests taken and not yet pushed. */
-unsigned int blk_queue_under_way(const struct blk_queue *queue);
+int virtio_blk_set_limits(struct virtio_blk *blk,
+			  const struct throttle_limits *limits);
+struct throttle_limits virtio_blk_limits(const struct virtio_blk *blk);
 
 /* What a queue below nr_queues has done since virtio_blk_create(). */
 const struct blk_stats *virtio_blk_stats(const struct virtio_blk *blk,
 					 unsigned int queue);
+
+/* What its storage failed to do; the disk's. */
+struct blk_failures *virtio_blk_failures(const struct virtio_blk *blk);
 
 /* All of it together, for the log; any thread. */
 struct blk_counters {

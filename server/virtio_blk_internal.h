@@ -124,6 +124,8 @@ _Static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "5.2.6");
 /* What one host call moves at most, MAX_RW_COUNT of Linux with 4 KiB pages */
 #define BLK_MAX_DATA_BYTES ((UINT64_C(2) << 30) - 4096)
 
+struct blk_limits;
+
 struct virtio_blk {
 	/* Fixed at creation; any thread */
 	const struct driver *driver; /* not owned */
@@ -149,9 +151,12 @@ struct virtio_blk {
 	/* Written by the control thread, read by the queues' owners */
 	_Atomic uint64_t size_bytes; /* a multiple of block_bytes */
 	atomic_bool durable;	     /* no write may stay in a cache */
+	/* NULL until the disk is first limited; then it stays. Owned. */
+	_Atomic(struct blk_limits *) limits;
 
 	/* One for each queue, written by its owner, read by any thread */
 	struct blk_stats *stats;
+	struct blk_failures *failures; /* by its own rules */
 };
 
 /* A segment of a discard or write-zeroes request, as first read. */
@@ -171,6 +176,7 @@ struct blk_slot {
 	uint64_t start_nsec;	/* when it was taken */
 	uint32_t type;		/* VIRTIO_BLK_T_... or BLK_NO_TYPE */
 	uint32_t written_bytes; /* into data-in, if it succeeds */
+	bool refused;		/* by the decoder: storage never saw it */
 	struct list_node waiting;
 	struct blk_slot *next_free; /* of a slot that is free */
 	struct blk_range *ranges;   /* BLK_MAX_RANGES of them; not owned */

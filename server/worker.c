@@ -32,6 +32,7 @@
 enum command_kind {
 	COMMAND_START,
 	COMMAND_STOP,
+	COMMAND_LOOK_AGAIN,
 	COMMAND_QUIT,
 };
 
@@ -78,6 +79,10 @@ static void obey(struct worker *worker, const struct command *command)
 		break;
 	case COMMAND_STOP:
 		worker_queue_close(command->queue);
+		break;
+	case COMMAND_LOOK_AGAIN:
+		/* as the turn that follows does */
+		atomic_exchange(&worker->told_to_look, false);
 		break;
 	case COMMAND_QUIT:
 		assert(list_empty(&worker->contexts));
@@ -300,6 +305,14 @@ void worker_queue_stop(struct worker *worker, struct rh_queue *queue,
 	started->opaque = opaque;
 	insist_on_command(worker, COMMAND_STOP, started);
 	worker->nr_queues--;
+}
+
+void worker_look_again(struct worker *worker)
+{
+	/* Told once is enough, and one that hangs has not filled its pipe. */
+	if (worker->thread_runs &&
+	    !atomic_exchange(&worker->told_to_look, true))
+		insist_on_command(worker, COMMAND_LOOK_AGAIN, NULL);
 }
 
 pid_t worker_thread_id(const struct worker *worker)

@@ -70,6 +70,9 @@ int worker_queue_start(struct worker *worker, struct rh_queue *queue,
 void worker_queue_stop(struct worker *worker, struct rh_queue *queue,
 		       void (*given_back)(void *opaque), void *opaque);
 
+/* Limits have changed: what waits for them may go now. Control thread. */
+void worker_look_again(struct worker *worker);
+
 /* As in /proc; 0 before it has begun to run. Any thread. */
 pid_t worker_thread_id(const struct worker *worker);
 

@@ -42,6 +42,9 @@ struct worker {
 	int begin_error;
 	_Atomic pid_t thread_id;
 
+	/* From the control thread's telling until the worker's looking */
+	atomic_bool told_to_look;
+
 	/* The control thread's */
 	unsigned int nr_queues;
 	bool thread_runs;
@@ -49,6 +52,7 @@ struct worker {
 	/* The worker's thread's */
 	uint64_t turn;
 	struct turn_clock clock;
+	uint64_t wakes_nsec; /* for what a limit holds back; UINT64_MAX: not */
 	struct list_node active;  /* struct worker_queue, phase below DRAINED */
 	struct list_node drained; /* struct worker_queue, phase DRAINED */
 	struct list_node contexts;

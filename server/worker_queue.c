@@ -142,10 +142,12 @@ void worker_queue_close(struct worker_queue *queue)
 	drain(queue, true);
 	if (queue->watching)
 		engine_unwatch(queue->worker->engine, &queue->kick);
-	if (queue->blk_queue)
-		worker_activate(queue);
-	else
+	if (!queue->blk_queue) {
 		worker_queue_drained(queue);
+		return;
+	}
+	blk_queue_hurry(queue->blk_queue);
+	worker_activate(queue);
 }
 
 /* What the control thread does next may free all that the queue stood on. */

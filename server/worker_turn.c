@@ -124,17 +124,23 @@ static void let_others_go_first(struct worker *worker)
 /*
  * Leave the active list if nothing is left to do. Returns true when the turn
  * must not sleep. With a busy driver the queue stays, and does not stand in
- * the way of sleep: what makes room also ends it.
+ * the way of sleep: what makes room also ends it. So it is with a disk at its
+ * limit, but the sleep has an end then.
  */
 static bool rest(struct worker_queue *queue)
 {
+	uint64_t until_nsec = blk_queue_waits_until(queue->blk_queue);
+	struct worker *worker = queue->worker;
+
+	worker->wakes_nsec = MIN(worker->wakes_nsec, until_nsec);
 	if (blk_queue_waits(queue->blk_queue))
 		return false;
 	if (queue->phase == WORKER_QUEUE_RUNNING &&
 	    !rh_queue_broken(queue->queue) &&
 	    (!queue->watching || rh_queue_expect_kicks(queue->queue)))
 		return true;
-	list_remove(&queue->link);
+	if (until_nsec == UINT64_MAX)
+		list_remove(&queue->link);
 	return false;
 }
 
@@ -202,14 +208,28 @@ static cold_code void give_up(const struct worker *worker, int error)
 	abort();
 }
 
+/* The longest sleep. */
+static uint64_t sleep_nsec(struct worker *worker)
+{
+	if (likely(worker->wakes_nsec == UINT64_MAX))
+		return ENGINE_FOREVER;
+	return worker->wakes_nsec -
+	       MIN(worker->wakes_nsec, turn_clock_now(&worker->clock));
+}
+
 void worker_run_turn(struct worker *worker)
 {
-	bool awake = serve_active(worker);
+	uint64_t wait_nsec = 0;
+	bool awake;
 	int result;
 
+	worker->wakes_nsec = UINT64_MAX;
+	awake = serve_active(worker);
 	awake |= give_back_drained(worker);
+	if (!awake)
+		wait_nsec = sleep_nsec(worker);
 	turn_clock_forget(&worker->clock);
-	result = engine_turn(worker->engine, !awake);
+	result = engine_turn_for(worker->engine, wait_nsec);
 	if (result < 0)
 		give_up(worker, result);
 	worker->turn++;

@@ -78,9 +78,8 @@ struct rh_device_ops {
 	void (*features_set)(void *opaque, uint64_t features);
 
 	/*
-	 * The driver reset the device (RESET_DEVICE); no queue runs. Not called
-	 * for a device status of 0, which front-ends also set when they pause a
-	 * virtual machine.
+	 * The driver reset the device (RESET_DEVICE); no queue runs. A status
+	 * of 0, which front-ends also set when they pause a VM, is no reset.
 	 */
 	void (*reset)(void *opaque);
 
@@ -101,6 +100,10 @@ struct rh_device_ops {
 
 	/* rh_device_pause() is complete: no queue runs. */
 	void (*paused)(void *opaque);
+
+	/* The queue has broken, once until it starts again. why: a clause. */
+	void (*queue_broken)(void *opaque, struct rh_queue *queue,
+			     const char *why);
 
 	/*
 	 * Another device asks for the object of this UUID. Returns a file
@@ -184,9 +187,7 @@ RH_API void rh_device_destroy(struct rh_device *device);
  *
  * fd: owned by the device from a successful call on. Returns 0, -EBUSY when
  * the device has a socket, -ENOSPC as above, or another -errno. Since 0.1.
- *
- * While the host has no room to accept a front-end, it is tried again at
- * intervals.
+ * While the host has no room to accept a front-end, it is tried again.
  */
 RH_API int rh_device_listen(struct rh_device *device, int fd);
 

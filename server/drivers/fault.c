@@ -156,6 +156,22 @@ static int fault_resize(struct driver *driver, uint64_t size_bytes)
 				    -EOPNOTSUPP;
 }
 
+/* What is in a cache of ours stays there until a guest flushes it. */
+static int fault_flush(struct driver *driver)
+{
+	const struct fault_event event = { .op = FAULT_FLUSH };
+	struct fault *fault = fault_of(driver);
+	const struct driver_ops *inner = fault->inner->ops;
+	struct fault_verdict verdict;
+
+	pthread_mutex_lock(&fault->lock);
+	fault_judge(fault, &event, &verdict);
+	pthread_mutex_unlock(&fault->lock);
+	if (verdict.error)
+		return verdict.error;
+	return inner->flush ? inner->flush(fault->inner) : 0;
+}
+
 const struct driver_ops driver_fault = {
 	.name = "fault",
 	.open = fault_open,
@@ -169,4 +185,5 @@ const struct driver_ops driver_fault = {
 	.release = fault_release,
 	.refresh = fault_refresh,
 	.resize = fault_resize,
+	.flush = fault_flush,
 };

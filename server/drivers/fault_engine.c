@@ -173,9 +173,9 @@ static void signal_fd(struct engine *engine, int fd)
 	engine_signal(to_fault(engine)->real, fd);
 }
 
-static int take_turn(struct engine *engine, bool wait)
+static int take_turn(struct engine *engine, uint64_t wait_nsec)
 {
-	return engine_turn(to_fault(engine)->real, wait);
+	return engine_turn_for(to_fault(engine)->real, wait_nsec);
 }
 
 static void destroy(struct engine *engine)

@@ -219,12 +219,39 @@ static int check_format(const struct file *file)
  * A last sector that is cut counts as a whole one, as it does for QEMU: what
  * is missing reads as zeros, and writing it makes the file longer.
  */
-static int learn_size(struct file *file)
+static uint64_t offered_bytes(const struct file *file, uint64_t size_bytes)
+{
+	uint64_t whole_bytes = align_down(size_bytes + FILE_SECTOR_BYTES - 1,
+					  FILE_SECTOR_BYTES);
+
+	return align_down(whole_bytes, MAX(file->offset_align, 1u));
+}
+
+static void tell_of_odd_size(const struct file *file, uint64_t size_bytes)
+{
+	if (!size_bytes)
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s is empty: the guest sees a disk of 0 bytes",
+		       file->path);
+	if (!is_aligned(size_bytes, FILE_SECTOR_BYTES))
+		rh_log(RH_LOG_WARNING, file->name,
+		       "%s has %llu bytes, which is not a multiple of %d: its "
+		       "last sector is filled up with zeros",
+		       file->path, (unsigned long long)size_bytes,
+		       FILE_SECTOR_BYTES);
+	if (offered_bytes(file, size_bytes) < size_bytes)
+		rh_log(RH_LOG_WARNING, file->name,
+		       "the size of %s is not a multiple of %u, which O_DIRECT "
+		       "needs: the guest does not see its end",
+		       file->path, file->offset_align);
+}
+
+/* What has not changed was told before. */
+static int learn_size(struct file *file, bool first)
 {
 	uint64_t size_bytes = 0;
 	int error = file_learn_size(file, &size_bytes);
-	uint64_t whole_bytes = align_down(size_bytes + FILE_SECTOR_BYTES - 1,
-					  FILE_SECTOR_BYTES);
+	uint64_t offered = offered_bytes(file, size_bytes);
 
 	if (error) {
 		rh_log(RH_LOG_ERROR, file->name,
@@ -232,17 +259,9 @@ static int learn_size(struct file *file)
 		       strerror(-error));
 		return error;
 	}
-	if (!size_bytes)
-		rh_log(RH_LOG_WARNING, file->name,
-		       "%s is empty: the guest sees a disk of 0 bytes",
-		       file->path);
-	if (whole_bytes != size_bytes)
-		rh_log(RH_LOG_WARNING, file->name,
-		       "%s has %llu bytes, which is not a multiple of %d: its "
-		       "last sector is filled up with zeros",
-		       file->path, (unsigned long long)size_bytes,
-		       FILE_SECTOR_BYTES);
-	file->size_bytes = whole_bytes;
+	if (first || file->size_bytes != offered)
+		tell_of_odd_size(file, size_bytes);
+	file->size_bytes = offered;
 	return 0;
 }
 
@@ -354,7 +373,7 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 	if (!error)
 		error = open_image(file);
 	if (!error)
-		error = learn_size(file);
+		error = learn_size(file, true);
 	if (!error)
 		error = learn_device_block(file);
 	if (!error && !options->raw_given)
@@ -377,20 +396,11 @@ static int open_file(const struct driver_options *options, struct driver **ret)
 static int refresh_file(struct driver *driver, uint64_t *ret)
 {
 	struct file *file = file_of(driver);
-	int error = learn_size(file);
+	int error = learn_size(file, false);
 
-	if (error)
-		return error;
-	if (!is_aligned(file->size_bytes, file->offset_align)) {
-		file->size_bytes =
-			align_down(file->size_bytes, file->offset_align);
-		rh_log(RH_LOG_WARNING, file->name,
-		       "the size of %s is not a multiple of %u, which O_DIRECT "
-		       "needs: the guest does not see its end",
-		       file->path, file->offset_align);
-	}
-	*ret = file->size_bytes;
-	return 0;
+	if (!error)
+		*ret = file->size_bytes;
+	return error;
 }
 
 /* What it has is as good as what was asked for, if that is the same. */
@@ -408,6 +418,24 @@ static int accept_device_size(const struct file *file, uint64_t size_bytes)
 	return error ? error : -EOPNOTSUPP;
 }
 
+/* In a description of its own: see sync_fds.h. */
+static int flush_file(struct driver *driver)
+{
+	struct file *file = file_of(driver);
+	int error = 0;
+	int fd;
+
+	if (driver->info.read_only)
+		return 0;
+	fd = sync_fds_take(&file->sync_fds);
+	if (fd < 0 || fdatasync(fd) < 0)
+		error = fd < 0 ? fd : -errno;
+	sync_fds_give(&file->sync_fds, &fd);
+	if (error)
+		file_flush_poison(file, error);
+	return file->sync_error;
+}
+
 static const char *why_not_that_long(int error)
 {
 	switch (error) {
@@ -423,13 +451,31 @@ static const char *why_not_that_long(int error)
 	return strerror(-error);
 }
 
+/* Another process has it in use: its end is not ours to move. */
+static int check_nobody_has_it(const struct file *file)
+{
+	pid_t holder = 0;
+
+	if (file->force_share ||
+	    imagelock_check(file->fd, true, &holder) != -EAGAIN)
+		return 0;
+	rh_log(RH_LOG_ERROR, file->name,
+	       "%s is locked by process %ld (0: not known), which would not "
+	       "know of another size: have that one resize it",
+	       file->path, (long)holder);
+	return -EAGAIN;
+}
+
 static int resize_file(struct driver *driver, uint64_t size_bytes)
 {
 	const struct file *file = file_of(driver);
-	int error = 0;
+	int error;
 
 	if (file->is_block_device)
 		return accept_device_size(file, size_bytes);
+	error = check_nobody_has_it(file);
+	if (error)
+		return error;
 	if (!is_aligned(size_bytes, file->offset_align)) {
 		rh_log(RH_LOG_ERROR, file->name,
 		       "%s cannot have %llu bytes: give a multiple of %u, "
@@ -459,4 +505,5 @@ const struct driver_ops driver_file = {
 	.release = release_file,
 	.refresh = refresh_file,
 	.resize = resize_file,
+	.flush = flush_file,
 };

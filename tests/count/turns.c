@@ -100,15 +100,15 @@ static void obey_command(bool wait)
 		watch->ready(watch);
 }
 
-static int turn(struct engine *engine, bool wait)
+static int turn(struct engine *engine, uint64_t wait_nsec)
 {
 	bool awake = remove_watches() || run_guest(us.turns);
 	bool idle = !us.watches[1] || us.turns->part == TURNS_NR_PARTS;
 
 	if (idle)
-		obey_command(wait && !awake);
+		obey_command(wait_nsec && !awake);
 	if (us.inner)
-		return us.inner->turn(engine, wait && !awake && !idle);
+		return us.inner->turn(engine, awake || idle ? 0 : wait_nsec);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /*
  * daemon - disks of configuration files, which are read again while it runs
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -455,6 +456,44 @@ static void control_sockets_and_settings_are_for_the_start(void **state)
 	daemon_stop(&daemon);
 }
 
+/* A lease on the image has whoever opens it wait for its holder. */
+static int hold_image(struct daemon *daemon, const char *name)
+{
+	char path[160];
+	int fd;
+
+	signal(SIGIO, SIG_IGN);
+	snprintf(path, sizeof(path), "%s/%s", daemon->server.dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	return fd;
+}
+
+static void storage_that_does_not_answer_delays_nobody_else(void **state)
+{
+	struct daemon daemon;
+	int fd;
+
+	(void)state;
+	start(&daemon);
+	fd = hold_image(&daemon, "b.img");
+	write_file(&daemon, "conf/2.conf",
+		   EXPORT("vm3", "disk3") DISK("disk3", "b.img")
+			   EXPORT("vm4", "disk4") DISK("disk4", "c.img"));
+	expect(run("cd %s && cp --sparse=always a.img c.img",
+		   daemon.server.dir),
+	       0);
+	kill(daemon.server.pid, SIGHUP);
+	await_exports(&daemon, 3);
+	use(&daemon, "vm4");
+	qmp_fails(&daemon.qmp, "under way", "x-config-reload", "{}");
+	close(fd);
+	await_exports(&daemon, 4);
+	use(&daemon, "vm3");
+	daemon_stop(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +507,8 @@ int main(void)
 		cmocka_unit_test(sighup_reads_the_files_again),
 		cmocka_unit_test(sighup_ends_nothing_where_there_are_no_files),
 		cmocka_unit_test(what_clients_have_done_is_left_alone),
+		cmocka_unit_test(
+			storage_that_does_not_answer_delays_nobody_else),
 		cmocka_unit_test(
 			control_sockets_and_settings_are_for_the_start),
 	};

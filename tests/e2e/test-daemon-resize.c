@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -391,6 +392,89 @@ static void a_disk_that_cannot_shrink_stays_as_it_is(void **state)
 	daemon_stop(&daemon);
 }
 
+/* Timers of its that expire each second. */
+static unsigned int nr_ticking(const struct daemon *daemon)
+{
+	unsigned int nr = 0;
+	char text[512];
+	char path[64];
+
+	for (int fd = 0; fd < 256; fd++) {
+		FILE *stream;
+
+		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d",
+			 (int)daemon->server.pid, fd);
+		stream = fopen(path, "re");
+		while (stream && fgets(text, sizeof(text), stream))
+			nr += !strcmp(text, "it_interval: (1, 0)\n");
+		if (stream)
+			fclose(stream);
+	}
+	return nr;
+}
+
+static void a_size_that_changes_by_itself_is_seen(void **state)
+{
+	static const char *const options[] = {
+		"--watch-size",
+		"1",
+		"--blockdev",
+		"driver=file,node-name=n,filename=a.img",
+		"--export",
+		"vhost-user-blk,id=e0,node-name=n,addr.type="
+		"unix,addr.path=e0.sock,writable=on",
+		NULL,
+	};
+	struct client client = { 0 };
+	struct daemon daemon;
+	char path[128];
+	int channel;
+
+	(void)state;
+	daemon_start(&daemon, options);
+	assert_int_equal(nr_ticking(&daemon), 0);
+	assert_int_equal(
+		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
+	assert_int_equal(fe_session_open_channel(&client.session, &channel), 0);
+	assert_int_equal(nr_ticking(&daemon), 1);
+	snprintf(path, sizeof(path), "%s/a.img", daemon.server.dir);
+	assert_int_equal(truncate(path, 2 * DAEMON_IMAGE_BYTES), 0);
+	expect_event(&daemon, "e0", "n", 2 * DAEMON_IMAGE_BYTES);
+	expect_told(channel);
+	assert_int_equal(capacity_of(&client), 2 * DAEMON_IMAGE_BYTES);
+	assert_int_equal(truncate(path, DAEMON_IMAGE_BYTES), 0);
+	expect_event(&daemon, "e0", "n", DAEMON_IMAGE_BYTES);
+	write_sector(&client, DAEMON_IMAGE_BYTES, -EIO);
+	close(channel);
+	client_close(&client);
+	/* Nobody is there: nothing wakes it. */
+	for (unsigned int i = 0; nr_ticking(&daemon); i++) {
+		assert_true(i < LATE_MSEC);
+		usleep(1000);
+	}
+	daemon_stop(&daemon);
+}
+
+static void nodes_come_and_go_while_sizes_are_looked_at(void **state)
+{
+	struct daemon daemon;
+
+	(void)state;
+	daemon_start(&daemon, daemon_two_disks);
+	for (unsigned int i = 0; i < 100; i++) {
+		kill(daemon.server.pid, SIGUSR1);
+		qmp_do(&daemon.qmp, "blockdev-add",
+		       "{'driver': 'file', 'node-name': 'n', 'filename': "
+		       "'b.img'}");
+		kill(daemon.server.pid, SIGUSR1);
+		resize(&daemon, "n", (i + 1) * MIB);
+		kill(daemon.server.pid, SIGUSR1);
+		assert_int_equal(node_bytes(&daemon.qmp, "n"), (i + 1) * MIB);
+		qmp_do(&daemon.qmp, "blockdev-del", "{'node-name': 'n'}");
+	}
+	daemon_stop(&daemon);
+}
+
 static void the_end_does_not_wait_for_a_resize(void **state)
 {
 	struct client client = { 0 };
@@ -424,6 +508,8 @@ int main(void)
 		cmocka_unit_test(a_disk_goes_while_it_is_resized),
 		cmocka_unit_test(what_cannot_be_is_refused_with_a_sentence),
 		cmocka_unit_test(a_disk_that_cannot_shrink_stays_as_it_is),
+		cmocka_unit_test(a_size_that_changes_by_itself_is_seen),
+		cmocka_unit_test(nodes_come_and_go_while_sizes_are_looked_at),
 		cmocka_unit_test(the_end_does_not_wait_for_a_resize),
 	};
 

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 
+import qmp
 import vm
 
 MIB = 1 << 20
@@ -365,16 +366,47 @@ def case_serial(case):
     case.end_server(server)
 
 
+def sectors(mebibytes):
+  return mebibytes * MIB // 512
+
+
 def case_resize(case):
+  """A disk of the daemon grows, shrinks, and is changed by somebody else, while
+  its guest uses it."""
   case.make_image(128)
-  with case.serve() as server:
+  control = case.socket_of('control')
+  command = [
+    case.ringhost, 'daemon', '--watch-size', '1',
+    '--blockdev', 'file,node-name=disk,filename=' + case.image,
+    '--export', 'vhost-user-blk,id=disk,node-name=disk,writable=on,'
+    'num-queues=4,addr.type=unix,addr.path=' + case.socket,
+    '--chardev', 'socket,id=control,path=%s,server=on,wait=off' % control,
+    '--monitor', 'chardev=control']
+  with vm.Device(command, case.log_path(), control) as server:
+    monitor = qmp.Monitor(control, server)
+    begun = 0
 
-    def grow(_):
-      os.truncate(case.image, 256 * MIB)
-      server.signal(signal.SIGUSR1)
+    def resize(mebibytes):
+      nonlocal begun
+      begun = time.monotonic()
+      monitor.order('block_resize', **{'node-name': 'disk'},
+                    size=mebibytes * MIB)
 
-    case.boot('resize', marks={'ready': grow}, before=128 * MIB // 512,
-              after=256 * MIB // 512)
+    def grown(_):
+      case.tap.note('the guest sees it after %.3f s' % (
+        time.monotonic() - begun))
+
+    def look(_):
+      case.tap.check(os.path.getsize(case.image) == 64 * MIB,
+                     'nothing is written behind the end')
+
+    case.boot('resize', marks={
+      'ready': lambda _: resize(256), 'grown': grown,
+      'shrink': lambda _: resize(64), 'shrunk': look,
+      'alone': lambda _: os.truncate(case.image, 96 * MIB)},
+      before=sectors(128), after=sectors(256), cut=sectors(64),
+      alone=sectors(96))
+    monitor.close()
     case.end_server(server)
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* device-world - a device, a socketpair as its front-end, what it called */
+#include <stdio.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -86,6 +87,16 @@ static void disconnected(void *opaque, int error)
 		world->on_disconnected(world);
 }
 
+static void queue_broken(void *opaque, struct rh_queue *queue, const char *why)
+{
+	struct world *world = opaque;
+
+	(void)queue;
+	world->nr_broken++;
+	world->nr_started_when_broken = world->nr_started;
+	snprintf(world->why_broken, sizeof(world->why_broken), "%s", why);
+}
+
 static void paused(void *opaque)
 {
 	struct world *world = opaque;
@@ -105,6 +116,7 @@ const struct rh_device_ops world_ops = {
 	.connected = connected,
 	.disconnected = disconnected,
 	.paused = paused,
+	.queue_broken = queue_broken,
 };
 
 bool world_device_ready(const struct world *world)

@@ -40,6 +40,9 @@ struct world {
 	pid_t peer; /* of the last one */
 	unsigned int nr_disconnected;
 	unsigned int nr_paused;
+	unsigned int nr_broken;
+	char why_broken[64]; /* of the last one */
+	unsigned int nr_started_when_broken;
 	unsigned int nr_resets;
 	int last_error;
 	uint64_t features;

@@ -159,12 +159,12 @@ static void run_watches(struct fake_engine *engine, bool wait)
 			watches[i]->ready(watches[i]);
 }
 
-static int fake_turn(struct engine *engine, bool wait)
+static int fake_turn(struct engine *engine, uint64_t wait_nsec)
 {
 	struct fake_engine *fake = to_fake(engine);
 	bool any = run_started(fake);
 
-	run_watches(fake, wait && !any);
+	run_watches(fake, wait_nsec && !any);
 	return 0;
 }
 

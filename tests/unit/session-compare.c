@@ -111,6 +111,7 @@ static void compare_queue(const struct rh_queue *one,
 	BLANK(iommu);
 	BLANK(data);
 	BLANK(log_limit);
+	BLANK(why); /* told where it broke */
 	REST_IS_SAME();
 }
 

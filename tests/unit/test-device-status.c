@@ -195,6 +195,35 @@ static void a_broken_queue_needs_a_reset_and_the_driver_is_told(void **state)
 	world_destroy(&world);
 }
 
+static void the_device_hears_of_a_broken_queue(void **state)
+{
+	unsigned int nr_started;
+	struct world world;
+
+	(void)state;
+	world_create_running(&world);
+	world_run(&world);
+	assert_int_equal(world.nr_broken, 0);
+	rh_queue_fail(&world.device->queues[0], "the test says so");
+	rh_queue_fail(&world.device->queues[0], "and once more");
+	assert_int_equal(world.nr_broken, 0);
+	world_run(&world);
+	assert_int_equal(world.nr_broken, 1);
+	assert_string_equal(world.why_broken, "the test says so");
+	world_run(&world);
+	assert_int_equal(world.nr_broken, 1);
+	/* Before it starts again */
+	world_start_queue(&world, 0);
+	nr_started = world.nr_started;
+	rh_queue_fail(&world.device->queues[0], "again");
+	world_start_queue(&world, 0);
+	assert_int_equal(world.nr_broken, 2);
+	assert_int_equal(world.nr_started_when_broken, nr_started);
+	assert_true(world.nr_started > nr_started);
+	assert_string_equal(world.why_broken, "again");
+	world_destroy(&world);
+}
+
 static void a_driver_that_does_not_run_yet_is_not_told(void **state)
 {
 	struct world world;
@@ -222,6 +251,7 @@ int main(void)
 		cmocka_unit_test(
 			a_front_end_may_ask_for_positions_after_status_0),
 		cmocka_unit_test(features_that_were_refused_are_not_ok),
+		cmocka_unit_test(the_device_hears_of_a_broken_queue),
 		cmocka_unit_test(
 			a_broken_queue_needs_a_reset_and_the_driver_is_told),
 		cmocka_unit_test(a_driver_that_does_not_run_yet_is_not_told),

@@ -214,6 +214,9 @@ static void an_image_that_is_being_written_is_not_claimed(void **state)
 	/* Both are open: who comes first has it. */
 	assert_int_equal(ops->claim(first.driver), 0);
 	assert_int_equal(ops->claim(second.driver), -EAGAIN);
+	assert_int_equal(ops->resize(second.driver, IMAGE_BYTES), -EAGAIN);
+	assert_non_null(disk_logged("have that one resize it"));
+	assert_int_equal(ops->resize(first.driver, IMAGE_BYTES), 0);
 	expect_warned(&options, true);
 	options.read_only = true;
 	expect_warned(&options, true);
@@ -434,6 +437,30 @@ static bool refuse_to_sync(void)
 }
 
 /* Behaviour 7; the sync is seen by the complaint about its failure. */
+static void a_flush_beside_the_workers_is_one(void **state)
+{
+	struct driver_options options = disk_options(image);
+	struct disk disk = open_disk(&options);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(disk.driver->ops->flush(disk.driver), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (!refuse_to_sync() ||
+		    disk.driver->ops->flush(disk.driver) != -EIO)
+			_exit(2);
+		/* And it is not forgotten. */
+		_exit(disk.driver->ops->flush(disk.driver) == -EIO ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	disk_close(&disk);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void what_is_in_the_cache_is_synced_at_the_end(void **state)
 {
 	struct driver_options options = disk_options(image);
@@ -478,6 +505,7 @@ int main(void)
 		FILE_TEST(a_new_size_is_learned_when_asked_to),
 		FILE_TEST(the_image_gets_the_size_that_is_asked_for),
 		FILE_TEST(a_size_that_the_file_system_refuses_is_refused),
+		FILE_TEST(a_flush_beside_the_workers_is_one),
 		FILE_TEST(what_is_in_the_cache_is_synced_at_the_end),
 	};
 

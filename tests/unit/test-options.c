@@ -516,9 +516,32 @@ static void a_refused_command_line_leaves_the_result_alone(void **state)
 	assert_int_equal(options.verbosity, 1234);
 }
 
+static void a_disk_is_kept_to_limits(void **state)
+{
+	struct export_options export = accepted_export(
+		"disk.img --iops=500 --bps=10M --limit=bps-total-max=20M "
+		"--limit=iops-size=4k");
+
+	(void)state;
+	assert_int_equal(export.limits.rates[THROTTLE_IOPS_TOTAL].avg, 500);
+	assert_int_equal(export.limits.rates[THROTTLE_BPS_TOTAL].avg, 10 << 20);
+	assert_int_equal(export.limits.rates[THROTTLE_BPS_TOTAL].max, 20 << 20);
+	assert_int_equal(export.limits.iops_size, 4096);
+	export = accepted_export("disk.img");
+	assert_false(throttle_limits_any(&export.limits));
+	assert_value_refused("iops", "0", "at least 1");
+	assert_value_refused("bps", "1.5", "100M");
+	assert_value_refused("limit", "iops", "NAME=NUMBER");
+	assert_value_refused("limit", "iops-totals=1", "NAME=NUMBER");
+	assert_value_refused("limit", "iops-total=x", "NAME=NUMBER");
+	assert_refused("disk.img --limit=iops-read-max=5", "--limit is refused",
+		       "needs iops-read");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_disk_is_kept_to_limits),
 		cmocka_unit_test(an_image_is_all_that_is_needed),
 		cmocka_unit_test(by_default_there_are_queues_for_every_cpu),
 		cmocka_unit_test(the_word_serve_may_stand_in_front),

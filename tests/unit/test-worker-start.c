@@ -52,10 +52,10 @@ static void fail_commands(const struct worker *worker, unsigned int nr)
 	atomic_store(&nr_to_fail, nr);
 }
 
-static int refuse_turn(struct engine *engine, bool wait)
+static int refuse_turn(struct engine *engine, uint64_t wait_nsec)
 {
 	(void)engine;
-	(void)wait;
+	(void)wait_nsec;
 	return -ENOMEM;
 }
 

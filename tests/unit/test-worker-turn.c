@@ -51,10 +51,10 @@ static void note_signal(struct engine *engine, int fd)
 	fixture.engine.signals[fixture.engine.nr_signals++] = fd;
 }
 
-static int turn(struct engine *engine, bool wait)
+static int turn(struct engine *engine, uint64_t wait_nsec)
 {
 	(void)engine;
-	(void)wait;
+	(void)wait_nsec;
 	while (fixture.engine.nr_unwatched) {
 		unsigned int last = --fixture.engine.nr_unwatched;
 
