@@ -364,8 +364,12 @@ int daemon_take_options(struct start *start, int argc, char **argv,
 	int error = 0;
 	int i = 1;
 
-	while (!error && i < argc)
-		error = take_word(start, argc, argv, &i, stage);
+	/* Who may not listen at one place may at another. */
+	while (i < argc && (!error || stage == DAEMON_LAST)) {
+		int outcome = take_word(start, argc, argv, &i, stage);
+
+		error = error ? error : outcome;
+	}
 	return error;
 }
 

@@ -209,7 +209,7 @@ static int listen_for_commands(struct start *start, int argc, char **argv,
 {
 	int error = daemon_take_options(start, argc, argv, DAEMON_LAST);
 
-	if (!error)
+	if (!error || taker)
 		error = daemon_open_monitors(start);
 	if (!taker)
 		return error;

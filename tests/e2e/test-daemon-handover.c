@@ -97,6 +97,58 @@ static size_t count_exports(struct daemon *daemon, const char *member,
 	return nr;
 }
 
+/* A new reference to what query-block-exports says of it. */
+static json_t *describe(struct daemon *daemon, const char *id)
+{
+	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
+	json_t *found = NULL;
+	json_t *export;
+	size_t i;
+
+	json_array_foreach(list, i, export)
+	{
+		if (!strcmp(json_string_value(json_object_get(export, "id")),
+			    id))
+			found = json_incref(export);
+	}
+	json_decref(list);
+	assert_non_null(found);
+	return found;
+}
+
+static json_int_t number_of(struct daemon *daemon, const char *id,
+			    const char *member, const char *name)
+{
+	json_t *export = describe(daemon, id);
+	json_int_t number = json_integer_value(
+		json_object_get(json_object_get(export, member), name));
+
+	json_decref(export);
+	return number;
+}
+
+static bool is_paused(struct daemon *daemon, const char *id)
+{
+	json_t *export = describe(daemon, id);
+	bool paused = json_is_true(json_object_get(export, "x-paused"));
+
+	json_decref(export);
+	return paused;
+}
+
+static json_int_t group_limit(struct daemon *daemon, const char *id,
+			      const char *name)
+{
+	json_t *limits = qmp_ask(&daemon->qmp, "qom-get",
+				 "{'path': '/objects/%s', "
+				 "'property': 'limits'}",
+				 id);
+	json_int_t number = json_integer_value(json_object_get(limits, name));
+
+	json_decref(limits);
+	return number;
+}
+
 /* And what was taken away stays away. */
 static void what_was_changed_by_command_comes_along(void **state)
 {
@@ -116,7 +168,21 @@ static void what_was_changed_by_command_comes_along(void **state)
 	qmp_do(&daemon.qmp, "x-export-move", "{'id': 'e0', 'iothread': 't1'}");
 	qmp_do(&daemon.qmp, "x-export-move", "{'id': 'e2', 'iothread': 't1'}");
 	qmp_do(&daemon.qmp, "object-del", "{'id': 't0'}");
+	qmp_do(&daemon.qmp, "object-add",
+	       "{'qom-type': 'throttle-group', 'id': 'g', "
+	       "'limits': {'iops-total': 1000}}");
+	qmp_do(&daemon.qmp, "qom-set",
+	       "{'path': '/objects/g', 'property': 'limits', "
+	       "'value': {'iops-total': 777}}");
+	qmp_do(&daemon.qmp, "x-export-limit",
+	       "{'id': 'e2', 'limits': {'iops-total': 4321}}");
+	qmp_do(&daemon.qmp, "x-export-pause", "{'id': 'e0'}");
 	daemon_succeed(&daemon, NULL);
+	assert_int_equal(number_of(&daemon, "e2", "x-limits", "iops-total"),
+			 4321);
+	assert_true(is_paused(&daemon, "e0"));
+	qmp_do(&daemon.qmp, "x-export-resume", "{'id': 'e0'}");
+	assert_int_equal(group_limit(&daemon, "g", "iops-total"), 777);
 	assert_int_equal(count_exports(&daemon, "id", "e0"), 1);
 	assert_int_equal(count_exports(&daemon, "id", "e1"), 0);
 	assert_int_equal(count_exports(&daemon, "node-name", "b"), 1);

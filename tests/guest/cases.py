@@ -488,6 +488,7 @@ def case_busy_server_stops(case):
 
 
 KILLS = 10
+UPGRADES = 10
 RECOVERY_SECONDS = 1
 
 
@@ -575,6 +576,84 @@ def case_kills_packed(case):
 
 def case_kills_packed_four_queues(case):
   kills(case, 4, ',packed=on', feature=PACKED)
+
+
+class Upgrader:
+  """A daemon under load, whose place another one takes again and again."""
+
+  def __init__(self, case, queues):
+    self._case = case
+    self._control = case.socket_of('control')
+    self._command = [
+      case.ringhost, 'daemon', '--object', 'iothread,id=t0',
+      '--blockdev', 'file,node-name=disk,filename=' + case.image,
+      '--export', 'vhost-user-blk,id=disk,node-name=disk,writable=on,'
+      'num-queues=%d,iothread=t0,addr.type=unix,addr.path=%s' % (
+        queues, case.socket),
+      '--chardev', 'socket,id=control,path=%s,server=on,wait=off' %
+      self._control,
+      '--monitor', 'chardev=control']
+    self.server = vm.Device(self._command, case.log_path(), self._control)
+    self.stalls = []
+
+  def _wait(self, what, happens):
+    deadline = time.monotonic() + 60
+    while not happens():
+      if time.monotonic() > deadline:
+        raise vm.Failure('%s: not in time; %s' % (what, self.server.log()))
+      time.sleep(0.001)
+
+  def _wait_for_write(self):
+    before = os.stat(self._case.image).st_mtime_ns
+    self._wait('the guest writes',
+               lambda: os.stat(self._case.image).st_mtime_ns != before)
+
+  def once(self, number):
+    for _ in range(3 + 2 * number):
+      self._wait_for_write()
+    before = self.server
+    self.server = vm.Process(self._command + ['--take-over', self._control],
+                             self._case.log_path())
+    self._wait('it takes over', lambda: 'stood still' in self.server.log())
+    self.stalls.append(float(re.search(
+      r'stood still for ([0-9.]+) ms', self.server.log()).group(1)))
+    if before.wait(60) != 0:
+      raise vm.Failure('the one before ends badly: ' + before.log())
+    self._wait_for_write()
+
+  def all(self, _):
+    for number in range(UPGRADES):
+      self.once(number)
+
+
+def upgrades(case, queues, properties='', **variables):
+  """The front-end cannot connect again, and needs not."""
+  case.make_image(64)
+  upgrader = Upgrader(case, queues)
+  command = case.machine('kills', queues=queues, **variables)
+  command += vm.shared_memory(256)
+  command += vm.device('vhost-user-blk-pci', case.socket,
+                       ',num-queues=%d%s' % (queues, properties))
+  try:
+    guest = case.follow(command, {'ready': upgrader.all})
+    case.end_server(upgrader.server)
+  finally:
+    upgrader.server.__exit__()
+  case.tap.check(len(upgrader.stalls) == UPGRADES,
+                 '%d daemons took the place of the one before' % UPGRADES)
+  case.tap.note('stood still for ms: ' + ' '.join(
+    '%.1f' % stall for stall in upgrader.stalls))
+  case.tap.note('the longest stall: %.1f ms' % max(upgrader.stalls, default=0))
+  case.tap.check(all(int(guest.facts.get('rounds%d' % n, 0)) > 1
+                     for n in range(1, 5)), 'each writer came forward')
+
+
+def case_upgrades(case):
+  upgrades(case, 1)
+
+
+def case_upgrades_packed(case):
+  upgrades(case, 4, ',packed=on', feature=PACKED)
 
 
 def case_rng(case):
