@@ -3,11 +3,11 @@
  * blk_queue - a queue's requests, from pop to push
  *
  * There are as many slots as descriptor heads. A slot is free, waits for a
- * limit (blk_limits.c) or a driver that was busy, or is the driver's. The one that was freed last is
- * used first, so that only as many slots are ever touched as requests have
- * been under way at a time. What a chain asks for is blk_decode.c's to find
- * out; finish() is the one place where a status is written and a chain given
- * back.
+ * limit (blk_limits.c) or for a driver that was busy, or is the driver's. The
+ * one that was freed last is used first, so that only as many slots are ever
+ * touched as requests have been under way at a time. What a chain asks for is
+ * blk_decode.c's to find out; give_back() is the one place where a status is
+ * written and a chain given back.
  *
  * used.len counts the data that was written plus the status byte: a failed
  * read counts 1, whatever the driver has left in the buffers.
