@@ -166,7 +166,7 @@ static socklen_t bytes_of(const union address *address)
 /* With port 0 the host chooses one, which the log tells. */
 static void tell_port(int fd)
 {
-	union address address;
+	union address address = { .any.sa_family = AF_INET };
 	socklen_t nr_bytes = sizeof(address);
 	char host[INET6_ADDRSTRLEN] = "";
 	bool v4;

@@ -83,15 +83,14 @@ static int write_pidfile(struct start *start)
 /* Unless somebody who has taken our place has written it anew. */
 static void remove_pidfile(struct start *start)
 {
-	FILE *file =
-		start->made_pidfile ? fopen(start->made_pidfile, "re") : NULL;
-	long pid = 0;
+	cleanup_close int fd = -1;
+	char text[32] = "";
 
-	if (file) {
-		if (fscanf(file, "%ld", &pid) == 1 && pid == (long)getpid())
-			unlink(start->made_pidfile);
-		fclose(file);
-	}
+	if (start->made_pidfile)
+		fd = open(start->made_pidfile, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 &&
+	    strtol(text, NULL, 10) == (long)getpid())
+		unlink(start->made_pidfile);
 	free(start->made_pidfile);
 }
 

@@ -71,14 +71,13 @@ static int64_t resident_bytes(void)
 {
 	char text[128];
 	ssize_t nr = pread(self.statm_fd, text, sizeof(text) - 1, 0);
-	long long pages;
+	const char *second;
 
 	if (nr <= 0)
 		return -1;
 	text[nr] = '\0';
-	if (sscanf(text, "%*s %lld", &pages) != 1)
-		return -1;
-	return pages * sysconf(_SC_PAGESIZE);
+	second = strchr(text, ' ');
+	return second ? strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE) : -1;
 }
 
 static int64_t nr_fds(void)
