@@ -112,7 +112,7 @@ static enum rh_queue_hold hold_of(uint32_t flags)
 {
 	if (flags & RH_QUEUE_UNRESOLVED)
 		return RH_HOLD_UNRESOLVED;
-	return flags & RH_QUEUE_HELD_BROKEN ? RH_HOLD_BROKEN : RH_HOLD_NONE;
+	return (flags & RH_QUEUE_HELD_BROKEN) ? RH_HOLD_BROKEN : RH_HOLD_NONE;
 }
 
 static int take_queue(struct taking *taking)

@@ -31,10 +31,10 @@ static void export_ended(struct exports *exports, const char *id)
 static void peer_changed(struct published *published)
 {
 	struct daemon *daemon = daemon_of(published);
-	bool connected = export_peer(published->export) != -1;
+	bool is_there = export_peer(published->export) != -1;
 
 	size_watch_enable(&daemon->size_watch,
-			  connected || exports_any_connected(&daemon->exports));
+			  is_there || exports_any_connected(&daemon->exports));
 }
 
 static void connected(struct published *published, pid_t pid)
