@@ -14,6 +14,27 @@
 #include "common/fd.h"
 #include "server/jobs.h"
 
+/*
+ * Those that run, for who looks for lost memory: the process may end before a
+ * job does, whose storage does not answer.
+ */
+static struct job *running[JOBS_MAX];
+
+static void enter(struct job *job)
+{
+	job->place = 0;
+	while (job->place < JOBS_MAX && running[job->place])
+		job->place++;
+	if (job->place < JOBS_MAX)
+		running[job->place] = job;
+}
+
+static void leave(const struct job *job)
+{
+	if (job->place < JOBS_MAX)
+		running[job->place] = NULL;
+}
+
 static void *run_job(void *opaque)
 {
 	struct job *job = opaque;
@@ -46,6 +67,7 @@ static void some_ended(struct loop_watch *watch, uint32_t events)
 	rh_eventfd_drain(jobs->fd);
 	while ((job = take_ended(jobs))) {
 		jobs->nr_running--;
+		leave(job);
 		job->done(job);
 	}
 }
@@ -88,12 +110,15 @@ int jobs_start(struct jobs *jobs, struct job *job)
 		return -EAGAIN;
 	job->jobs = jobs;
 	list_init(&job->link);
+	enter(job);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	error = pthread_create(&thread, &attributes, run_job, job);
 	pthread_attr_destroy(&attributes);
-	if (error)
+	if (error) {
+		leave(job);
 		return -error;
+	}
 	jobs->nr_running++;
 	return 0;
 }

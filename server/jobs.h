@@ -25,6 +25,7 @@ struct job {
 	/* Of jobs.c */
 	struct jobs *jobs;
 	struct list_node link;
+	unsigned int place; /* in the table of those that run */
 };
 
 struct jobs {

@@ -105,7 +105,8 @@ static char *ask(int fd, const char *request)
 static void assert_has(const char *text, const char *part)
 {
 	if (!strstr(text, part))
-		fail_msg("there is no '%s' in: %s", part, text);
+		fail_msg("there is no '%s' in: %s", part,
+			 text ? text : "no answer");
 }
 
 static void metrics_are_read_over_http(void **state)
