@@ -14,6 +14,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/client.h"
+#include "tests/e2e/sanitizer.h"
 #include "tests/faults/drive.h"
 #include "tests/faults/session.h"
 #include "tests/frontend/clock.h"
@@ -24,7 +25,11 @@
 	20000 /* of an unharmed one: it has time until it is used */
 #define MAX_COUNT 10000
 #define MAX_TRIES 5
+#ifdef WITH_SANITIZER
+#define MORE_MAPS 16 /* its allocator maps each size apart */
+#else
 #define MORE_MAPS 4 /* the allocator may keep a little */
+#endif
 
 static const char *const phase_names[] = {
 	[DRIVE_START] = "start",
