@@ -25,6 +25,7 @@ struct said {
 
 void export_freeze(struct export *export)
 {
+	export->freezes = true;
 	rh_device_pause(export->device);
 	export_release_if_idle(export);
 }
@@ -34,8 +35,14 @@ bool export_frozen(const struct export *export)
 	return export->claim == UNCLAIMED && !export_any_queue_runs(export);
 }
 
+bool export_may_let_go(const struct export *export)
+{
+	return export->freezes && export_frozen(export);
+}
+
 void export_thaw(struct export *export)
 {
+	export->freezes = false;
 	rh_device_resume(export->device);
 }
 
@@ -71,6 +78,7 @@ int export_take_over(struct export *export, int fd)
 		return error;
 	virtio_blk_set_writeback(export->blk, said.writeback);
 	export->paused = said.paused;
+	export->freezes = true;
 	return 0;
 }
 

@@ -17,6 +17,9 @@ void export_freeze(struct export *export);
 bool export_frozen(const struct export *export);
 void export_thaw(struct export *export);
 
+/* It is frozen by export_freeze() or export_take_over(). */
+bool export_may_let_go(const struct export *export);
+
 /*
  * Between frozen exports, as the library's operations of these names; fd may
  * block. The one that takes over has had no socket. Return 0 or -errno

@@ -67,6 +67,7 @@ struct export
 	enum claim_state claim;
 	unsigned int nr_claim_retries;
 	bool paused;
+	bool freezes;		 /* export_freeze(), until export_thaw() */
 	struct list_node drains; /* struct export_drain */
 
 	struct export_listener *listener; /* not owned; NULL: nobody */

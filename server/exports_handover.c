@@ -139,7 +139,10 @@ void exports_let_go(struct exports *exports)
 	list_for_each(node, &exports->list) {
 		struct published *published = published_of(node);
 
-		if (published->ending)
+		/* Not one that the taker has added of its own: that is served. */
+		if (published->ending ||
+		    (!published->later &&
+		     !export_may_let_go(published->export)))
 			continue;
 		if (!published->later)
 			export_let_go(published->export);
