@@ -41,8 +41,8 @@ int apply_start(struct apply *apply, struct list_node *applied,
 		void (*done)(struct apply *apply, json_t *report));
 
 /*
- * Run the loop until it has ended, the daemon is to quit, or what is left to be
- * done waits for storage that does not answer.
+ * At the start: wait until it has ended, the daemon is to quit, or what is left
+ * to be done waits for storage that does not answer.
  */
 void apply_wait(struct apply *apply);
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,8 @@ struct chosen {
 	unsigned int nr;
 };
 
-static void take_fd(struct args *addr, struct exports_spec *spec)
+static void take_fd(struct daemon *daemon, struct args *addr,
+		    struct exports_spec *spec)
 {
 	const char *text = args_text(addr, "str", ARGS_NEEDED);
 	char *end;
@@ -30,16 +32,20 @@ static void take_fd(struct args *addr, struct exports_spec *spec)
 
 	if (!text)
 		return;
+	spec->passed = activation_find(daemon->activation, text);
+	if (spec->passed || daemon->repeats) /* then it comes later */
+		return;
 	errno = 0;
 	fd = strtol(text, &end, 10);
 	if (errno || *end || end == text || fd <= STDERR_FILENO || fd > 1 << 20)
-		args_refuse(addr, "Parameter 'addr.str' takes the number of an "
-				  "inherited file descriptor");
+		args_refuse(addr, "Parameter 'addr.str' takes the name or the "
+				  "number of an inherited file descriptor");
 	else
 		spec->fd = (int)fd;
 }
 
-static void take_address(struct args *args, struct exports_spec *spec)
+static void take_address(struct daemon *daemon, struct args *args,
+			 struct exports_spec *spec)
 {
 	static const char *const types[] = { "unix", "fd", NULL };
 	struct args addr;
@@ -54,26 +60,52 @@ static void take_address(struct args *args, struct exports_spec *spec)
 	if (args_word(&addr, "type", types, 0) == 0)
 		spec->path = args_text(&addr, "path", ARGS_NEEDED);
 	else
-		take_fd(&addr, spec);
+		take_fd(daemon, &addr, spec);
 	args_leave(args, &addr);
+}
+
+/*
+ * A number, or a name in /etc/group. What else may know groups comes as
+ * libraries, which a confined process cannot load.
+ */
+static int find_group(const char *text, gid_t *ret)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+	const struct group *group;
+	FILE *file;
+
+	if (end != text && !*end && number < UINT32_MAX) {
+		*ret = (gid_t)number;
+		return 0;
+	}
+	file = fopen("/etc/group", "re");
+	if (!file)
+		return -errno;
+	do {
+		group = fgetgrent(file);
+	} while (group && strcmp(group->gr_name, text) != 0);
+	if (group)
+		*ret = group->gr_gid;
+	fclose(file);
+	return group ? 0 : -ENOENT;
 }
 
 static void take_access(struct args *args, struct exports_spec *spec)
 {
 	const char *mode = args_text(args, "x-socket-mode", ARGS_OPTIONAL);
 	const char *group = args_text(args, "x-socket-group", ARGS_OPTIONAL);
-	const struct group *found = group ? getgrnam(group) : NULL;
 	char *end = "";
 
 	spec->mode = mode ? (mode_t)strtoul(mode, &end, 8) : DEFAULT_MODE;
 	if (*end || (mode && !*mode) || spec->mode > 07777)
 		args_refuse(args, "Parameter 'x-socket-mode' takes an octal "
 				  "number such as 0660");
-	spec->gid = found ? found->gr_gid : (gid_t)-1;
-	if (group && !found)
+	spec->gid = (gid_t)-1;
+	if (group && find_group(group, &spec->gid) < 0)
 		args_refuse(args,
 			    "Parameter 'x-socket-group': there is no "
-			    "group '%.32s'",
+			    "group '%.32s' in /etc/group; it may be a number",
 			    group);
 }
 
@@ -187,7 +219,7 @@ void command_block_export_add(struct daemon *daemon, struct qmp_call *call)
 	command_take_limits(&args, "x-limits", "x-limits.",
 			    &spec.options.limits);
 	take_node(daemon, &args, &spec);
-	take_address(&args, &spec);
+	take_address(daemon, &args, &spec);
 	take_access(&args, &spec);
 	take_disk(&args, &spec.options);
 	choose_threads(daemon, &args, &chosen);

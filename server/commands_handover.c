@@ -14,9 +14,12 @@ void command_x_query_hand_over(struct daemon *daemon, struct qmp_call *call)
 	list_for_each(link, &daemon->monitors) {
 		const struct monitor *monitor = monitor_of(link);
 
-		json_array_append_new(
-			monitors, json_pack("{s:s,s:b}", "path", monitor->path,
-					    "pretty", monitor->pretty));
+		/* The other kind is passed to both by who started them. */
+		if (monitor->path)
+			json_array_append_new(monitors,
+					      json_pack("{s:s,s:b}", "path",
+							monitor->path, "pretty",
+							monitor->pretty));
 	}
 	qmp_return(call,
 		   json_pack("{s:i,s:I,s:o,s:o}", "version", VERSION,

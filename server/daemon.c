@@ -3,6 +3,7 @@
  * daemon - many disks in one process, changed while it runs
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/nsec.h"
 #include "server/daemon_internal.h"
 #include "server/record.h"
 #include "server/reload.h"
@@ -53,6 +55,7 @@ void daemon_quit(struct daemon *daemon, const char *reason)
 	if (daemon->quitting)
 		return;
 	daemon->quitting = true;
+	notify_stopping(&daemon->notify);
 	daemon_tell(daemon, "SHUTDOWN",
 		    json_pack("{s:b,s:s}", "guest", false, "reason", reason));
 	exports_stop(&daemon->exports);
@@ -100,6 +103,44 @@ static void take_signals(struct loop_watch *watch, uint32_t events)
 	}
 }
 
+static void run_notify(struct loop_watch *watch, uint32_t events)
+{
+	(void)events;
+	notify_run(&container_of(watch, struct daemon, notify_timer)->notify);
+}
+
+void daemon_tell_manager(struct daemon *daemon)
+{
+	int fd;
+
+	notify_open(&daemon->notify);
+	fd = notify_fd(&daemon->notify);
+	if (fd >= 0 &&
+	    loop_add(&daemon->loop, &daemon->notify_timer, fd, EPOLLIN) < 0)
+		rh_log(RH_LOG_WARNING, TAG,
+		       "the service manager's watchdog gets no ticks");
+}
+
+static void tell_exports(struct daemon *daemon)
+{
+	unsigned int nr = 0;
+	unsigned int nr_connected = 0;
+
+	if (daemon->notify.fd < 0)
+		return;
+	list_for_each(link, &daemon->exports.list) {
+		nr++;
+		nr_connected += export_peer(published_of(link)->export) != -1;
+	}
+	notify_exports(&daemon->notify, nr, nr_connected);
+}
+
+void daemon_ready(struct daemon *daemon)
+{
+	tell_exports(daemon);
+	notify_ready(&daemon->notify);
+}
+
 static int watch_signals(struct daemon *daemon)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
@@ -117,6 +158,31 @@ static int watch_signals(struct daemon *daemon)
 	daemon->signals.ready = take_signals;
 	return loop_add(&daemon->loop, &daemon->signals, daemon->signal_fd,
 			EPOLLIN);
+}
+
+int daemon_await(struct daemon *daemon, const bool *ended, int timeout_msec)
+{
+	const uint64_t begin = nsec_now();
+	struct pollfd fds[] = {
+		{ .fd = jobs_fd(&daemon->jobs), .events = POLLIN },
+		{ .fd = daemon->signal_fd, .events = POLLIN },
+	};
+
+	while (!*ended) {
+		int64_t passed_msec =
+			(int64_t)((nsec_now() - begin) / NSEC_PER_MSEC);
+
+		if (daemon->quitting)
+			return -EINTR;
+		if (!daemon->jobs.nr_running ||
+		    (timeout_msec >= 0 && passed_msec >= timeout_msec))
+			return -ETIME;
+		poll(fds, ARRAY_SIZE(fds),
+		     timeout_msec < 0 ? -1 : timeout_msec - (int)passed_msec);
+		jobs_finish(&daemon->jobs);
+		take_signals(&daemon->signals, EPOLLIN);
+	}
+	return 0;
 }
 
 static int watch_sizes(struct daemon *daemon, unsigned int interval_seconds)
@@ -137,6 +203,8 @@ int daemon_init(struct daemon *daemon, const struct start *start)
 		.size_watch = { .timer.fd = -1, .timer_fd = -1 },
 		.signals.fd = -1,
 		.signal_fd = -1,
+		.notify = { .fd = -1, .timer_fd = -1 },
+		.notify_timer = { .fd = -1, .ready = run_notify },
 	};
 	throttle_groups_init(&daemon->throttle_groups);
 	list_init(&daemon->nodes);
@@ -196,6 +264,8 @@ void daemon_deinit(struct daemon *daemon)
 		jobs_deinit(&daemon->jobs);
 	loop_remove(&daemon->loop, &daemon->signals);
 	rh_fd_close(&daemon->signal_fd);
+	loop_remove(&daemon->loop, &daemon->notify_timer);
+	notify_close(&daemon->notify);
 	loop_deinit(&daemon->loop);
 }
 
@@ -204,7 +274,9 @@ int daemon_run(struct daemon *daemon)
 	int error = 0;
 
 	while (!error &&
-	       !(daemon->quitting && list_empty(&daemon->exports.list)))
+	       !(daemon->quitting && list_empty(&daemon->exports.list))) {
+		tell_exports(daemon);
 		error = loop_run_once(&daemon->loop);
+	}
 	return error;
 }

@@ -14,12 +14,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "server/activation.h"
 #include "server/exports.h"
 #include "server/handover.h"
 #include "server/iothreads.h"
 #include "server/jobs.h"
 #include "server/journal.h"
 #include "server/loop.h"
+#include "server/notify.h"
 #include "server/size_watch.h"
 #include "server/throttle_groups.h"
 
@@ -42,6 +44,9 @@ struct daemon {
 	struct loop_watch signals;
 	int signal_fd;
 	struct giver giver;
+	struct notify notify;
+	struct loop_watch notify_timer;
+	const struct activation *activation; /* not owned */
 	bool quitting;
 	bool inherits; /* what another one has made need not be made again */
 	bool repeats;  /* commands of that one; its sockets come later */
@@ -52,6 +57,13 @@ struct daemon {
  * exit status.
  */
 int daemon_main(int argc, char **argv);
+
+/*
+ * Before anything is served: wait until jobs have brought about that *ended is
+ * true. Returns 0, -ETIME when none runs or the time is over (-1: it never is),
+ * or -EINTR when the daemon is to end: *ended may be set later, then, too.
+ */
+int daemon_await(struct daemon *daemon, const bool *ended, int timeout_msec);
 
 /* To all clients of the control socket. data: handed over; NULL: none. */
 void daemon_tell(struct daemon *daemon, const char *event, json_t *data);

@@ -4,8 +4,9 @@
  *
  * daemon.c has the loop, daemon_events.c what is told, daemon_options.c the
  * command line, daemon_monitor.c the control sockets, daemon_metrics.c what
- * Prometheus reads, daemon_start.c how the process becomes one, daemon_config.c
- * what of the configuration files is for that.
+ * Prometheus reads, daemon_config.c what of the configuration files is for the
+ * start, daemon_confine.c what the process gives up, daemon_start.c how it
+ * becomes a daemon.
  */
 #ifndef SERVER_DAEMON_INTERNAL_H
 #define SERVER_DAEMON_INTERNAL_H
@@ -13,6 +14,7 @@
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/qmp/monitor.h"
+#include "server/sandbox.h"
 #include "server/socket_file.h"
 
 /* daemon_events.c: what its exports tell. */
@@ -23,7 +25,7 @@ struct monitor {
 	struct list_node link;
 	struct qmp_monitor *monitor;
 	struct socket_file socket_file;
-	char *path;
+	char *path; /* NULL: its socket was passed by the service manager */
 	bool pretty;
 };
 
@@ -32,8 +34,14 @@ static inline struct monitor *monitor_of(struct list_node *node)
 	return container_of(node, struct monitor, link);
 }
 
+/* From now on, and when all that is to be served is there. */
+void daemon_tell_manager(struct daemon *daemon);
+void daemon_ready(struct daemon *daemon);
+
 /* daemon_monitor.c: returns 0 or -errno (logged). */
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty);
+int daemon_adopt_monitor(struct daemon *daemon,
+			 const struct activation_socket *passed, bool pretty);
 void daemon_remove_monitor(struct monitor *monitor);
 
 /* Somebody else will listen there, for metrics too; clients stay. */
@@ -46,18 +54,22 @@ void daemon_forget_monitors(struct daemon *daemon);
 int daemon_add_metrics(struct daemon *daemon, const char *where);
 void daemon_remove_metrics(struct daemon *daemon);
 
-#define MAX_CHARDEVS 8
+#define MAX_CHARDEVS	  8
+#define MAX_METRICS	  8
+#define MAX_ALLOWED_PATHS 32
 
 /* A socket of the command line that a monitor may use. */
 struct chardev {
 	json_t *object; /* what it was given in; owned */
 	const char *id;
-	const char *path;
+	const char *path; /* NULL: passed */
+	const struct activation_socket *passed;
 };
 
 /* What the command line says that is no command. */
 struct start {
 	struct daemon daemon;
+	struct activation activation;
 	struct chardev chardevs[MAX_CHARDEVS];
 	unsigned int nr_chardevs;
 	enum engine_kind engine;
@@ -67,11 +79,18 @@ struct start {
 	struct config config;
 	const struct config_item *monitors[MAX_CHARDEVS]; /* of the files */
 	unsigned int nr_monitors;
+	const char *metrics[MAX_METRICS]; /* see daemon_add_metrics() */
+	unsigned int nr_metrics;
 	const char *state_dir;	    /* NULL: none */
-	const char *pidfile;	    /* NULL: none */
-	char *made_pidfile;	    /* its absolute path, once it is there */
 	const char *take_over;	    /* a control socket; NULL: nobody's place */
 	unsigned int watch_seconds; /* between looks at sizes; 0: none */
+	enum sandbox_mode sandbox;
+	int allowed_fds[MAX_ALLOWED_PATHS]; /* of --allow-path, by O_PATH */
+	unsigned int nr_allowed;
+	const char *pidfile; /* NULL: none */
+	int pidfile_fd;
+	struct socket_file pidfile_file; /* that path, once it is there */
+	int null_fd; /* to take the terminal's place; -1: that stays */
 	bool daemonize;
 	bool help;
 	bool version;
@@ -113,5 +132,14 @@ int daemon_read_config(struct start *start);
 int daemon_apply_config(struct start *start);
 int daemon_open_monitors(struct start *start);
 void daemon_free_config(struct start *start);
+
+/*
+ * daemon_confine.c: give up what serving does not take, when all that the
+ * command line names is open and no thread runs yet. What it names can still
+ * be opened again and removed, whatever the allowed paths are. Who is going to
+ * take another one's place (taker; NULL: nobody) still makes its sockets.
+ * Returns 0 or -errno (logged).
+ */
+int daemon_confine(const struct start *start, const struct taker *taker);
 
 #endif

@@ -6,6 +6,7 @@
  * may open.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,25 +35,59 @@ void daemon_remove_monitor(struct monitor *monitor)
 	free(monitor);
 }
 
-static int open_monitor(struct daemon *daemon, struct monitor *monitor,
-			bool pretty)
+/* fd: listens; taken in any case. */
+static int serve_clients(struct daemon *daemon, struct monitor *monitor,
+			 bool pretty, int fd)
 {
 	const struct qmp_commands commands = { .run = run, .opaque = daemon };
-	struct qmp_monitor_options options = { .listening = true,
-					       .pretty = pretty };
-	cleanup_close int fd = -1;
-	int error =
-		rh_socket_listen(monitor->path, SOCKET_MODE, (gid_t)-1, &fd);
+	const struct qmp_monitor_options options = {
+		.fd = fd,
+		.listening = true,
+		.pretty = pretty,
+	};
+	int error = qmp_monitor_create(&daemon->loop, &commands, &options,
+				       &monitor->monitor);
 
-	if (!error)
-		error = socket_file_hold(&monitor->socket_file, monitor->path);
+	monitor->pretty = pretty;
 	if (error)
-		return error;
-	options.fd = fd;
-	error = qmp_monitor_create(&daemon->loop, &commands, &options,
-				   &monitor->monitor);
-	if (!error)
-		steal_fd(&fd);
+		rh_fd_close(&fd);
+	return error;
+}
+
+static int listen_at(struct monitor *monitor, const char *path, int *fd)
+{
+	int error;
+
+	monitor->path = strdup(path);
+	if (!monitor->path)
+		return -ENOMEM;
+	error = rh_socket_listen(path, SOCKET_MODE, (gid_t)-1, fd);
+	return error ? error :
+		       socket_file_hold(&monitor->socket_file, monitor->path);
+}
+
+static struct monitor *allocate(void)
+{
+	struct monitor *monitor = calloc(1, sizeof(*monitor));
+
+	if (!monitor)
+		return NULL;
+	list_init(&monitor->link);
+	socket_file_init(&monitor->socket_file);
+	return monitor;
+}
+
+static int finish(struct daemon *daemon, struct monitor *monitor, int error,
+		  const char *where)
+{
+	if (!error) {
+		list_append(&daemon->monitors, &monitor->link);
+		return 0;
+	}
+	rh_log(RH_LOG_ERROR, TAG, "cannot listen for commands on %s: %s", where,
+	       strerror(-error));
+	if (monitor)
+		daemon_remove_monitor(monitor);
 	return error;
 }
 
@@ -67,24 +102,34 @@ void daemon_forget_monitors(struct daemon *daemon)
 
 int daemon_add_monitor(struct daemon *daemon, const char *path, bool pretty)
 {
-	struct monitor *monitor = calloc(1, sizeof(*monitor));
-	int error = -ENOMEM;
+	struct monitor *monitor = allocate();
+	cleanup_close int fd = -1;
+	int error = monitor ? listen_at(monitor, path, &fd) : -ENOMEM;
 
-	if (!monitor)
-		return error;
-	list_init(&monitor->link);
-	socket_file_init(&monitor->socket_file);
-	monitor->pretty = pretty;
-	monitor->path = strdup(path);
-	if (monitor->path)
-		error = open_monitor(daemon, monitor, pretty);
-	if (error) {
-		rh_log(RH_LOG_ERROR, TAG,
-		       "cannot listen for commands on %s: %s", path,
-		       strerror(-error));
-		daemon_remove_monitor(monitor);
-		return error;
-	}
-	list_append(&daemon->monitors, &monitor->link);
-	return 0;
+	if (!error)
+		error = serve_clients(daemon, monitor, pretty, steal_fd(&fd));
+	return finish(daemon, monitor, error, path);
+}
+
+int daemon_adopt_monitor(struct daemon *daemon,
+			 const struct activation_socket *passed, bool pretty)
+{
+	struct monitor *monitor = allocate();
+	int kind = rh_socket_is_listening(passed->fd);
+	int error = monitor ? MIN(kind, 0) : -ENOMEM;
+	char where[128];
+	int fd;
+
+	if (kind == 0)
+		error = -ENOTCONN;
+	fd = error ? error : activation_duplicate(passed);
+	if (fd >= 0)
+		error = serve_clients(daemon, monitor, pretty, fd);
+	else
+		error = fd;
+	snprintf(
+		where, sizeof(where),
+		"fd %d (%.64s), which has to be a listening UNIX stream socket",
+		passed->fd, passed->name);
+	return finish(daemon, monitor, error, where);
 }

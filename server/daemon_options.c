@@ -7,6 +7,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,23 +60,23 @@ static int run_command(struct daemon *daemon, const char *option,
 		       const char *value, const char *command,
 		       const char *implied)
 {
-	struct line_call line = {
+	static struct line_call line; /* a start that is given up leaves it */
+	json_t *object;
+	int error;
+
+	line = (struct line_call){
 		.call.answered = line_answered,
 		.option = option,
 		.value = value,
 	};
-	json_t *object = parse(option, value, implied, &line.call.typed);
-
+	object = parse(option, value, implied, &line.call.typed);
 	if (!object)
 		return -EINVAL;
 	line.call.arguments = object;
 	commands_run(daemon, command, &line.call);
-	while (!line.answered) {
-		int error = loop_run_once(&daemon->loop);
-
-		if (error)
-			return error; /* the process is about to end */
-	}
+	error = daemon_await(daemon, &line.answered, -1);
+	if (error)
+		return error;
 	json_decref(object);
 	return line.error;
 }
@@ -106,13 +107,26 @@ static int refuse_args(const char *option, const char *value,
 }
 
 /* What the character device of a control socket has to be. */
-static void take_socket(struct args *args, struct chardev *chardev)
+static void take_socket(struct start *start, struct args *args,
+			struct chardev *chardev)
 {
 	static const char *const backends[] = { "socket", NULL };
+	const char *fd = args_text(args, "fd", ARGS_OPTIONAL);
 
 	args_word(args, "backend", backends, 0);
 	chardev->id = args_text(args, "id", ARGS_NEEDED);
-	chardev->path = args_text(args, "path", ARGS_NEEDED);
+	chardev->path =
+		args_text(args, "path", fd ? ARGS_OPTIONAL : ARGS_NEEDED);
+	if (fd && chardev->path)
+		args_refuse(args, "Parameters 'path' and 'fd' exclude each "
+				  "other");
+	if (fd)
+		chardev->passed = activation_find(&start->activation, fd);
+	if (fd && !chardev->passed)
+		args_refuse(args,
+			    "Parameter 'fd': the service manager passes no "
+			    "socket '%.64s'",
+			    fd);
 	if (!args_flag(args, "server", false))
 		args_refuse(args, "Parameter 'server' has to be 'on': clients "
 				  "connect to the daemon");
@@ -138,7 +152,7 @@ static int take_chardev(struct start *start, const char *value)
 		return -EINVAL;
 	start->nr_chardevs++;
 	args_begin(&args, chardev->object, typed);
-	take_socket(&args, chardev);
+	take_socket(start, &args, chardev);
 	return args_end(&args) < 0 ? refuse_args("chardev", value, &args) : 0;
 }
 
@@ -177,6 +191,9 @@ static int take_monitor(struct start *start, const char *value)
 			    id);
 	if (args_end(&args) < 0 || !chardev)
 		error = refuse_args("monitor", value, &args);
+	else if (chardev->passed)
+		error = daemon_adopt_monitor(&start->daemon, chardev->passed,
+					     pretty);
 	else
 		error = daemon_add_monitor(&start->daemon, chardev->path,
 					   pretty);
@@ -196,7 +213,14 @@ static int take_log_format(struct start *start, const char *value)
 
 static int take_metrics(struct start *start, const char *value)
 {
-	return daemon_add_metrics(&start->daemon, value);
+	if (start->nr_metrics == ARRAY_SIZE(start->metrics)) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--metrics %s: there are %d such sockets at most", value,
+		       MAX_METRICS);
+		return -EINVAL;
+	}
+	start->metrics[start->nr_metrics++] = value;
+	return 0;
 }
 
 static int take_nbd_server(struct start *start, const char *value)
@@ -222,14 +246,18 @@ static int take_daemonize(struct start *start, const char *value)
 	return 0;
 }
 
+static int refuse_value(const char *option, const char *value,
+			const char *takes)
+{
+	rh_log(RH_LOG_ERROR, TAG, "--%s %s is refused: it takes %s", option,
+	       value, takes);
+	return -EINVAL;
+}
+
 static int take_aio(struct start *start, const char *value)
 {
-	if (strcmp(value, "io_uring") != 0 && strcmp(value, "threads") != 0) {
-		rh_log(RH_LOG_ERROR, TAG,
-		       "--aio %s is refused: it takes io_uring or threads",
-		       value);
-		return -EINVAL;
-	}
+	if (strcmp(value, "io_uring") != 0 && strcmp(value, "threads") != 0)
+		return refuse_value("aio", value, "io_uring or threads");
 	start->engine = value[0] == 't' ? ENGINE_THREADS : ENGINE_URING;
 	start->engine_given = true;
 	return 0;
@@ -265,6 +293,38 @@ static int take_watch_size(struct start *start, const char *value)
 	return 0;
 }
 
+static int take_sandbox(struct start *start, const char *value)
+{
+	if (!strcmp(value, "auto"))
+		start->sandbox = SANDBOX_AUTO;
+	else if (!strcmp(value, "on"))
+		start->sandbox = SANDBOX_ON;
+	else if (!strcmp(value, "off"))
+		start->sandbox = SANDBOX_OFF;
+	else
+		return refuse_value("sandbox", value, "auto, on or off");
+	return 0;
+}
+
+static int take_allow_path(struct start *start, const char *value)
+{
+	int fd;
+
+	if (start->nr_allowed == ARRAY_SIZE(start->allowed_fds)) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "--allow-path: there are %d at most: name a directory "
+		       "above several of them",
+		       MAX_ALLOWED_PATHS);
+		return -EINVAL;
+	}
+	fd = open(value, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return refuse_value("allow-path", value,
+				    "a directory, or an image, that is there");
+	start->allowed_fds[start->nr_allowed++] = fd;
+	return 0;
+}
+
 static int take_help(struct start *start, const char *value)
 {
 	(void)value;
@@ -293,6 +353,7 @@ static const struct option_row {
 	bool in_file; /* has a meaning in a configuration file, too */
 } rows[] = {
 	{ "aio", take_aio, DAEMON_EARLY, true, true },
+	{ "allow-path", take_allow_path, DAEMON_EARLY, true, true },
 	{ "blockdev", take_blockdev, DAEMON_MAIN, true },
 	{ "chardev", take_chardev, DAEMON_MAIN, true },
 	{ "config", take_config, DAEMON_FIRST, true },
@@ -300,11 +361,12 @@ static const struct option_row {
 	{ "export", take_export, DAEMON_MAIN, true },
 	{ "help", take_help, DAEMON_FIRST, false },
 	{ "log-format", take_log_format, DAEMON_FIRST, true },
-	{ "metrics", take_metrics, DAEMON_LAST, true },
+	{ "metrics", take_metrics, DAEMON_EARLY, true },
 	{ "monitor", take_monitor, DAEMON_LAST, true },
 	{ "nbd-server", take_nbd_server, DAEMON_EARLY, true },
 	{ "object", take_object, DAEMON_MAIN, true },
 	{ "pidfile", take_pidfile, DAEMON_EARLY, true, true },
+	{ "sandbox", take_sandbox, DAEMON_EARLY, true, true },
 	{ "state-dir", take_state_dir, DAEMON_EARLY, true, true },
 	{ "take-over", take_take_over, DAEMON_EARLY, true },
 	{ "version", take_version, DAEMON_FIRST, false },

@@ -20,6 +20,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "server/daemon_internal.h"
+#include "server/metrics/self.h"
 #include "server/record.h"
 
 #define TAG	   "ringhost"
@@ -55,53 +56,83 @@ static const char help_text[] =
 	"  --watch-size SECONDS   how often to look for images that have another size\n"
 	"                         (default: 10; 0: only after SIGUSR1)\n"
 	"  --log-format text|json  of the log, on standard error\n"
+	"  --allow-path PATH      an image, or a directory of images and sockets: once\n"
+	"                         it serves, nothing else can be opened; may be given\n"
+	"                         several times\n"
+	"  --sandbox MODE         auto: give up all that this does not take, as far as\n"
+	"                         this host can (default); on: or fail; off\n"
 	"  --help, --version\n"
 	"\n"
-	"A value may also be a JSON object. SIGTERM ends the daemon when all requests\n"
-	"have ended; SIGUSR1 has it look at the images' sizes again; SIGHUP has it read\n"
-	"its configuration again. The commands of the control socket are in\n"
+	"A socket that a service manager passes takes the place of a path, by its name:\n"
+	"addr.type=fd,addr.str=NAME, and --chardev socket,fd=NAME. A value may also be a\n"
+	"JSON object. SIGTERM ends the daemon when all requests have ended; SIGUSR1 has\n"
+	"it look at the images' sizes again; SIGHUP has it read its configuration again.\n"
+	"The commands of the control socket are in\n"
 	"ringhost-qmp(7).\n";
 
-/* Its absolute path is kept, for the end. */
-static int write_pidfile(struct start *start)
+/* Held as long as we are confined; not touched before we serve. */
+static int open_pidfile(struct start *start)
 {
 	const char *path = start->pidfile;
+	int error = 0;
+
+	if (!path)
+		return 0;
+	start->pidfile_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (start->pidfile_fd < 0)
+		error = -errno;
+	if (!error)
+		error = socket_file_hold(&start->pidfile_file, path);
+	if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot write the pidfile %s: %s",
+		       path, strerror(-error));
+	return error;
+}
+
+static int write_pidfile(struct start *start)
+{
 	char text[32];
 	int nr = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	cleanup_close int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	if (fd >= 0 && write(fd, text, (size_t)nr) == nr) {
-		start->made_pidfile = realpath(path, NULL);
+	if (start->pidfile_fd < 0 ||
+	    (ftruncate(start->pidfile_fd, 0) == 0 &&
+	     write(start->pidfile_fd, text, (size_t)nr) == nr))
 		return 0;
-	}
-	rh_log(RH_LOG_ERROR, TAG, "cannot write the pidfile %s: %s", path,
-	       strerror(errno));
+	rh_log(RH_LOG_ERROR, TAG, "cannot write the pidfile %s: %s",
+	       start->pidfile, strerror(errno));
 	return -EIO;
 }
 
-/* Unless somebody who has taken our place has written it anew. */
+/* Unless it is that of somebody who has taken our place, or whose we want. */
 static void remove_pidfile(struct start *start)
 {
-	cleanup_close int fd = -1;
 	char text[32] = "";
 
-	if (start->made_pidfile)
-		fd = open(start->made_pidfile, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 &&
-	    strtol(text, NULL, 10) == (long)getpid())
-		unlink(start->made_pidfile);
-	free(start->made_pidfile);
+	if (start->pidfile_fd < 0 ||
+	    pread(start->pidfile_fd, text, sizeof(text) - 1, 0) < 0 ||
+	    (*text && strtol(text, NULL, 10) != (long)getpid()))
+		socket_file_forget(&start->pidfile_file);
+	socket_file_remove(&start->pidfile_file);
+	rh_fd_close(&start->pidfile_fd);
+}
+
+static int open_null(struct start *start)
+{
+	start->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (start->null_fd >= 0)
+		return 0;
+	rh_log(RH_LOG_ERROR, TAG, "cannot open /dev/null: %s", strerror(errno));
+	return -EIO;
 }
 
 /* Neither the terminal nor who waits for the end of our output. */
-static int leave_terminal(void)
+static int leave_terminal(struct start *start)
 {
-	cleanup_close int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 ||
-	    dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
-		return -errno;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (dup3(start->null_fd, fd, 0) < 0)
+			return -errno;
+	}
+	rh_fd_close(&start->null_fd);
 	return 0;
 }
 
@@ -152,27 +183,52 @@ static void tell(int fd, int status)
 		rh_log(RH_LOG_WARNING, TAG, "nobody waits for the start");
 }
 
-/* All that the command line asks for is there. */
-static int begin_to_serve(struct start *start, int *tell_fd)
+/* What cannot be opened any more when we are confined. */
+static int open_rest(struct start *start)
 {
-	int error = start->pidfile ? write_pidfile(start) : 0;
+	int error = open_pidfile(start);
 
-	if (error || *tell_fd < 0)
-		return error;
-	if (chdir("/") < 0)
-		return -errno;
-	error = leave_terminal();
-	if (!error) {
-		tell(*tell_fd, EXIT_SUCCESS);
-		rh_fd_close(tell_fd);
-	}
+	if (!error && start->daemonize)
+		error = open_null(start);
+	if (start->nr_metrics)
+		self_begin();
 	return error;
 }
 
-static void free_chardevs(struct start *start)
+/* Threads inherit what is given up here, so none serves before. */
+static int start_threads(struct start *start, const struct taker *taker)
+{
+	int error = open_rest(start);
+
+	if (!error)
+		error = daemon_confine(start, taker);
+	return error ? error : iothreads_start(&start->daemon.iothreads);
+}
+
+/* All is there, and the guests are ours. */
+static int begin_to_serve(struct start *start, int *tell_fd)
+{
+	int error = write_pidfile(start);
+
+	if (!error && *tell_fd >= 0)
+		error = chdir("/") < 0 ? -errno : leave_terminal(start);
+	if (error)
+		return error;
+	daemon_ready(&start->daemon);
+	if (*tell_fd >= 0) {
+		tell(*tell_fd, EXIT_SUCCESS);
+		rh_fd_close(tell_fd);
+	}
+	return 0;
+}
+
+static void let_go(struct start *start)
 {
 	for (unsigned int i = 0; i < start->nr_chardevs; i++)
 		json_decref(start->chardevs[i].object);
+	for (unsigned int i = 0; i < start->nr_allowed; i++)
+		rh_fd_close(&start->allowed_fds[i]);
+	activation_release(&start->activation);
 }
 
 /* All that is served: first what another daemon has, then what is asked for. */
@@ -182,6 +238,8 @@ static int make_all(struct start *start, int argc, char **argv,
 	struct daemon *daemon = &start->daemon;
 	int error = 0;
 
+	daemon->activation = &start->activation;
+	daemon_tell_manager(daemon);
 	if (start->state_dir)
 		error = record_open(daemon, start->state_dir, &daemon->record);
 	if (!error && start->take_over)
@@ -192,62 +250,91 @@ static int make_all(struct start *start, int argc, char **argv,
 		error = daemon_take_options(start, argc, argv, DAEMON_MAIN);
 	if (!error && start->state_dir)
 		record_restore(daemon->record);
-	if (!error && *taker)
-		error = taker_finish(*taker);
 	daemon->inherits = false;
 	return error;
 }
 
-/*
- * Control sockets come last. The one whose place we have taken has listened
- * there until now, and there are guests who count on us: then what goes wrong
- * has been logged, and that is all.
- */
-static int listen_for_commands(struct start *start, int argc, char **argv,
-			       struct taker *taker)
+static int listen_for_commands(struct start *start, int argc, char **argv)
 {
-	int error = daemon_take_options(start, argc, argv, DAEMON_LAST);
+	struct daemon *daemon = &start->daemon;
+	int error = 0;
 
-	if (!error || taker)
+	/* Who may not listen at one place may at another. */
+	for (unsigned int i = 0; i < start->nr_metrics; i++) {
+		int outcome = daemon_add_metrics(daemon, start->metrics[i]);
+
+		error = error ? error : outcome;
+	}
+	if (!error || start->take_over)
+		error = daemon_take_options(start, argc, argv, DAEMON_LAST);
+	if (!error || start->take_over)
 		error = daemon_open_monitors(start);
-	if (!taker)
+	return error;
+}
+
+/*
+ * Control sockets come last. The one whose place we take listens there until
+ * now, and then there are guests who count on us: what goes wrong has been
+ * logged, and that is all.
+ */
+static int take_place(struct start *start, int argc, char **argv,
+		      struct taker *taker)
+{
+	int error = taker_finish(taker);
+
+	if (error)
 		return error;
+	listen_for_commands(start, argc, argv);
 	taker_add_monitors(taker);
 	return 0;
 }
 
-static int serve(struct start *start, int argc, char **argv, int *tell_fd)
+static int begin(struct start *start, int argc, char **argv, int *tell_fd)
 {
 	struct taker *taker = NULL;
-	int error = daemon_init(&start->daemon, start);
 	bool has_taken = false;
+	int error = make_all(start, argc, argv, &taker);
 
+	if (!error && !taker)
+		error = listen_for_commands(start, argc, argv);
 	if (!error)
-		error = make_all(start, argc, argv, &taker);
-	has_taken = !error && taker;
-	if (!error)
-		error = listen_for_commands(start, argc, argv, taker);
+		error = start_threads(start, taker);
+	if (!error && taker) {
+		error = take_place(start, argc, argv, taker);
+		has_taken = !error;
+	}
 	if (!error)
 		error = begin_to_serve(start, tell_fd);
-	if (error && has_taken)
-		error = 0; /* it has been said, and guests count on us */
+	taker_free(taker);
+	return has_taken ? 0 : error;
+}
+
+static int serve(struct start *start, int argc, char **argv, int *tell_fd)
+{
+	int error = daemon_init(&start->daemon, start);
+
+	if (!error)
+		error = begin(start, argc, argv, tell_fd);
 	if (error)
 		daemon_quit(&start->daemon, "host-error");
 	if (daemon_run(&start->daemon) < 0)
 		error = -EIO;
-	taker_free(taker);
 	daemon_deinit(&start->daemon);
 	remove_pidfile(start);
+	rh_fd_close(&start->null_fd);
 	return error;
 }
 
 int daemon_main(int argc, char **argv)
 {
 	struct start start = { .engine = ENGINE_URING,
+			       .pidfile_fd = -1,
+			       .null_fd = -1,
 			       .watch_seconds = SIZE_WATCH_SECONDS };
 	int tell_fd = -1;
 	int status;
 
+	socket_file_init(&start.pidfile_file);
 	if (daemon_take_options(&start, argc, argv, DAEMON_FIRST) < 0)
 		return EXIT_USAGE;
 	if (start.help || start.version) {
@@ -261,6 +348,8 @@ int daemon_main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (daemon_take_options(&start, argc, argv, DAEMON_EARLY) < 0)
 		return EXIT_USAGE;
+	if (activation_take(&start.activation) < 0)
+		return EXIT_FAILURE;
 	if (start.daemonize) {
 		status = fork_away(&tell_fd);
 		if (status >= 0)
@@ -270,7 +359,7 @@ int daemon_main(int argc, char **argv)
 						       EXIT_SUCCESS;
 	if (tell_fd >= 0)
 		tell(tell_fd, status);
-	free_chardevs(&start);
+	let_go(&start);
 	daemon_free_config(&start);
 	return status;
 }

@@ -3,9 +3,13 @@
  * exports - the exports of the process by their id, each with its socket
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <ringhost/socket.h>
 
@@ -80,11 +84,29 @@ static void export_ready(struct loop_watch *watch, uint32_t events)
 		exports->moved_on(exports);
 }
 
+/* Then it is not the permissions that forbid it. */
+static bool may_write_directory_of(const char *path)
+{
+	char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = ".";
+	const char *slash = strrchr(path, '/');
+
+	if (slash)
+		snprintf(directory, sizeof(directory), "%.*s",
+			 (int)(slash - path) + 1, path);
+	return !faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS);
+}
+
 static void log_listen_error(const char *id, const char *path, int error)
 {
 	const char *why = strerror(-error);
 
-	if (error == -EADDRINUSE)
+	if (error == -EACCES && may_write_directory_of(path))
+		why = "the permissions allow it, but a confined daemon makes "
+		      "sockets in the directories of --allow-path";
+	else if (error == -EPERM)
+		why = "it cannot get that group: a daemon that has given up "
+		      "its capabilities takes groups that its user is in";
+	else if (error == -EADDRINUSE)
 		why = "another process listens there";
 	else if (error == -EEXIST)
 		why = "it exists and is not a socket, so it is left alone";
@@ -126,6 +148,38 @@ static int serve_fd(struct published *published, int fd)
 	return MIN(error, 0);
 }
 
+/* Another export's clients would find this disk. */
+static bool is_in_use(struct exports *exports,
+		      const struct activation_socket *passed)
+{
+	list_for_each(node, &exports->list) {
+		if (published_of(node)->passed == passed)
+			return true;
+	}
+	return false;
+}
+
+static int serve_passed(struct published *published,
+			const struct activation_socket *passed)
+{
+	int fd;
+	int error;
+
+	if (is_in_use(published->exports, passed)) {
+		rh_log(RH_LOG_ERROR, published->id,
+		       "another export serves on fd %d (%s)", passed->fd,
+		       passed->name);
+		return -EBUSY;
+	}
+	fd = activation_duplicate(passed);
+	error = fd < 0 ? fd : serve_fd(published, fd);
+	if (error)
+		rh_fd_close(&fd);
+	else
+		published->passed = passed;
+	return error;
+}
+
 static int serve(struct published *published, const struct exports_spec *spec)
 {
 	int error = loop_add(published->exports->loop, &published->watch,
@@ -136,10 +190,14 @@ static int serve(struct published *published, const struct exports_spec *spec)
 		       strerror(-error));
 		return error;
 	}
-	if (spec->later)
+	if (spec->later) {
+		published->passed = spec->passed;
 		return 0;
-	return spec->path ? listen_on_path(published, spec) :
-			    serve_fd(published, spec->fd);
+	}
+	if (spec->path)
+		return listen_on_path(published, spec);
+	return spec->passed ? serve_passed(published, spec->passed) :
+			      serve_fd(published, spec->fd);
 }
 
 static struct published *listening(struct export_listener *listener)

@@ -11,6 +11,7 @@
 #define SERVER_EXPORTS_H
 
 #include "common/list.h"
+#include "server/activation.h"
 #include "server/export.h"
 #include "server/loop.h"
 #include "server/socket_file.h"
@@ -49,6 +50,7 @@ struct published {
 	struct exports *exports;
 	char *id;
 	char *path; /* of its socket; NULL: it came as a file descriptor */
+	const struct activation_socket *passed; /* that one; NULL: another */
 	struct export *export;
 	struct node *node; /* of the export, not owned */
 	struct export_listener listener;
@@ -64,8 +66,9 @@ struct exports_spec {
 	struct export_options options; /* its name is the id */
 	struct node *node;
 	struct worker *workers[EXPORTS_MAX_WORKERS];
-	unsigned int nr_workers; /* at least 1 */
-	const char *path;	 /* NULL: fd */
+	unsigned int nr_workers;		/* at least 1 */
+	const char *path;			/* NULL: fd */
+	const struct activation_socket *passed; /* NULL: fd */
 	bool later; /* no socket yet: it comes with exports_take_over() */
 	int fd;	    /* listens, or is connected; taken on success */
 	mode_t mode;

@@ -73,6 +73,9 @@ int taker_begin(struct daemon *daemon, const char *path, struct taker **ret);
  */
 int taker_finish(struct taker *taker);
 
+/* Where that one listens for commands: objects with a path. Not owned. */
+const json_t *taker_monitors(const struct taker *taker);
+
 /*
  * Serve commands where the other one did, but for what the daemon has already.
  * What cannot be is logged: there are guests to be served.

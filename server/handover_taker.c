@@ -165,7 +165,10 @@ static int repeat(struct daemon *daemon, json_t *command)
 	json_t *arguments = json_object_get(command, "arguments");
 	const char *name =
 		json_string_value(json_object_get(command, "execute"));
-	struct taken_call taken = {
+	static struct taken_call taken; /* a start that is given up leaves it */
+	int error;
+
+	taken = (struct taken_call){
 		.call = {
 			.arguments = arguments,
 			.typed = json_is_true(
@@ -179,13 +182,8 @@ static int repeat(struct daemon *daemon, json_t *command)
 		return complain("the other process",
 				"it has what this one does not know");
 	commands_run(daemon, name, &taken.call);
-	while (!taken.answered) {
-		int error = loop_run_once(&daemon->loop);
-
-		if (error)
-			return error; /* the process is about to end */
-	}
-	return taken.failed ? -EINVAL : 0;
+	error = daemon_await(daemon, &taken.answered, -1);
+	return !error && taken.failed ? -EINVAL : error;
 }
 
 static int repeat_all(struct taker *taker)
@@ -286,15 +284,22 @@ int taker_finish(struct taker *taker)
 static bool has_monitor(struct daemon *daemon, const char *path)
 {
 	list_for_each(link, &daemon->monitors) {
-		if (!strcmp(monitor_of(link)->path, path))
+		const struct monitor *monitor = monitor_of(link);
+
+		if (monitor->path && !strcmp(monitor->path, path))
 			return true;
 	}
 	return false;
 }
 
+const json_t *taker_monitors(const struct taker *taker)
+{
+	return json_object_get(taker->there, "monitors");
+}
+
 void taker_add_monitors(struct taker *taker)
 {
-	json_t *monitors = json_object_get(taker->there, "monitors");
+	const json_t *monitors = taker_monitors(taker);
 	json_t *monitor;
 	size_t i;
 

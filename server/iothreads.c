@@ -21,6 +21,7 @@ void iothreads_init(struct iothreads *iothreads, enum engine_kind engine,
 	list_init(&iothreads->list);
 	iothreads->engine = engine;
 	iothreads->engine_given = engine_given;
+	iothreads->started = false;
 }
 
 void iothreads_remove(struct iothread *iothread)
@@ -56,20 +57,37 @@ struct iothread *iothreads_of(struct iothreads *iothreads,
 	return NULL;
 }
 
-static int start(struct iothreads *iothreads, const char *name,
-		 unsigned int poll_usec, struct worker **ret)
+static int start(struct iothread *iothread)
 {
-	bool settled = iothreads->engine_given || !list_empty(&iothreads->list);
-	int error = worker_create_or_fall_back(name, &iothreads->engine,
-					       settled, poll_usec, ret);
+	int error = worker_start(iothread->worker);
 
 	if (error)
-		return error;
-	error = worker_start(*ret);
-	if (error)
-		rh_log(RH_LOG_ERROR, name, "cannot start an I/O thread: %s",
-		       strerror(-error));
+		rh_log(RH_LOG_ERROR, iothread->name,
+		       "cannot start an I/O thread: %s", strerror(-error));
 	return error;
+}
+
+int iothreads_start(struct iothreads *iothreads)
+{
+	int error = 0;
+
+	list_for_each(node, &iothreads->list) {
+		if (!error)
+			error = start(iothread_of(node));
+	}
+	iothreads->started = !error;
+	return error;
+}
+
+static int make(struct iothreads *iothreads, struct iothread *iothread)
+{
+	bool settled = iothreads->engine_given || !list_empty(&iothreads->list);
+	int error =
+		worker_create_or_fall_back(iothread->name, &iothreads->engine,
+					   settled, iothread->poll_usec,
+					   &iothread->worker);
+
+	return error || !iothreads->started ? error : start(iothread);
 }
 
 static struct iothread *allocate(const char *name, unsigned int poll_usec)
@@ -105,7 +123,7 @@ int iothreads_add(struct iothreads *iothreads, const char *name,
 		rh_log(RH_LOG_ERROR, TAG, "out of memory");
 		return -ENOMEM;
 	}
-	error = start(iothreads, name, poll_usec, &iothread->worker);
+	error = make(iothreads, iothread);
 	if (error) {
 		iothreads_remove(iothread);
 		return error;

@@ -3,7 +3,8 @@
  * iothreads - the workers of the process, by name
  *
  * A worker may run queues of any number of exports. Those that name none share
- * one, which is made when it is first asked for.
+ * one, which is made when it is first asked for. No thread runs before
+ * iothreads_start(), so that the process can be confined in between.
  *
  * Owner: struct daemon. Control thread.
  */
@@ -26,6 +27,7 @@ struct iothreads {
 	struct list_node list; /* struct iothread */
 	enum engine_kind engine;
 	bool engine_given; /* by the user: no silent fallback */
+	bool started;
 };
 
 void iothreads_init(struct iothreads *iothreads, enum engine_kind engine,
@@ -35,7 +37,13 @@ void iothreads_init(struct iothreads *iothreads, enum engine_kind engine,
 void iothreads_deinit(struct iothreads *iothreads);
 
 /*
- * Start one. poll_usec: see worker_create(). Returns 0, -EEXIST, or another
+ * Start those that are there; others start when they are added. Returns 0 or
+ * -errno (logged).
+ */
+int iothreads_start(struct iothreads *iothreads);
+
+/*
+ * Make one. poll_usec: see worker_create(). Returns 0, -EEXIST, or another
  * -errno, each logged.
  */
 int iothreads_add(struct iothreads *iothreads, const char *name,

@@ -58,18 +58,22 @@ static struct job *take_ended(struct jobs *jobs)
 	return node ? container_of(node, struct job, link) : NULL;
 }
 
-static void some_ended(struct loop_watch *watch, uint32_t events)
+void jobs_finish(struct jobs *jobs)
 {
-	struct jobs *jobs = container_of(watch, struct jobs, watch);
 	struct job *job;
 
-	(void)events;
 	rh_eventfd_drain(jobs->fd);
 	while ((job = take_ended(jobs))) {
 		jobs->nr_running--;
 		leave(job);
 		job->done(job);
 	}
+}
+
+static void some_ended(struct loop_watch *watch, uint32_t events)
+{
+	(void)events;
+	jobs_finish(container_of(watch, struct jobs, watch));
 }
 
 int jobs_init(struct jobs *jobs, struct loop *loop)
@@ -100,10 +104,21 @@ void jobs_deinit(struct jobs *jobs)
 	pthread_mutex_destroy(&jobs->lock);
 }
 
-int jobs_start(struct jobs *jobs, struct job *job)
+static int start_thread(struct job *job)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
+	int error;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	error = pthread_create(&thread, &attributes, run_job, job);
+	pthread_attr_destroy(&attributes);
+	return -error;
+}
+
+int jobs_start(struct jobs *jobs, struct job *job)
+{
 	int error;
 
 	if (jobs->nr_running == JOBS_MAX)
@@ -111,14 +126,10 @@ int jobs_start(struct jobs *jobs, struct job *job)
 	job->jobs = jobs;
 	list_init(&job->link);
 	enter(job);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&thread, &attributes, run_job, job);
-	pthread_attr_destroy(&attributes);
-	if (error) {
+	error = start_thread(job);
+	if (error)
 		leave(job);
-		return -error;
-	}
-	jobs->nr_running++;
-	return 0;
+	else
+		jobs->nr_running++;
+	return error;
 }

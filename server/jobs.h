@@ -12,6 +12,7 @@
 #define SERVER_JOBS_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "common/list.h"
 #include "server/loop.h"
@@ -48,5 +49,17 @@ void jobs_deinit(struct jobs *jobs);
  * time; nothing of it is called then.
  */
 int jobs_start(struct jobs *jobs, struct job *job);
+
+/*
+ * Readable when one has ended, for jobs_finish(): who waits for this and for
+ * nothing else that the loop watches serves nobody meanwhile.
+ */
+static inline int jobs_fd(const struct jobs *jobs)
+{
+	return jobs->fd;
+}
+
+/* Those that have ended are told. */
+void jobs_finish(struct jobs *jobs);
 
 #endif

@@ -7,12 +7,9 @@
  * sentence on stderr; that of the command for `run`.
  */
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <ringhost/log.h>
@@ -22,6 +19,7 @@
 #include "common/base.h"
 #include "common/log.h"
 #include "check/check.h"
+#include "server/activation.h"
 #include "ctl/ctl.h"
 #include "server/complaint.h"
 #include "server/daemon.h"
@@ -112,47 +110,6 @@ static void set_log_level(const struct options *options)
 		   (enum rh_log_level)MIN(level, (int)RH_LOG_DEBUG));
 }
 
-static void warn_of_service_manager(void)
-{
-	rh_log(RH_LOG_WARNING, TAG, "cannot tell %s that we serve: %s",
-	       getenv("NOTIFY_SOCKET"), strerror(errno));
-}
-
-/*
- * sd_notify(3), for Type=notify services, in two steps: a confined process
- * cannot connect any more. Returns -1 when there is nobody to tell.
- */
-static int connect_to_service_manager(void)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t length = path ? strlen(path) : 0;
-	cleanup_close int fd = -1;
-
-	if (length < 2 || length >= sizeof(address.sun_path))
-		return -1;
-	memcpy(address.sun_path, path, length);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0'; /* an abstract name */
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-	    connect(fd, (const struct sockaddr *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-				length)) < 0) {
-		warn_of_service_manager();
-		return -1;
-	}
-	return steal_fd(&fd);
-}
-
-static void tell_service_manager(int fd)
-{
-	static const char state[] = "READY=1";
-
-	if (fd >= 0 && write(fd, state, strlen(state)) < 0)
-		warn_of_service_manager();
-}
-
 /* socket_path: absolute, or NULL */
 static void print_hints(const struct options *options,
 			const struct server *server, const char *socket_path)
@@ -189,41 +146,72 @@ static void print_hints(const struct options *options,
 static int start_and_tell(const struct options *options, struct server *server,
 			  const char *socket_path)
 {
-	cleanup_close int manager_fd = connect_to_service_manager();
 	cleanup_free char *absolute_path = NULL;
 	int error;
 
 	if (socket_path)
 		absolute_path = realpath(socket_path, NULL);
+	server_tell_manager(server);
 	error = server_start(server, 0);
 	if (error)
 		return error;
 	print_hints(options, server,
 		    absolute_path ? absolute_path : socket_path);
-	tell_service_manager(manager_fd);
+	server_ready(server);
 	return 0;
+}
+
+/* The one that the service manager has passed, unless the options name one. */
+static int find_passed(const struct options *options,
+		       const struct activation *activation, int *ret)
+{
+	*ret = options->fd;
+	if (options->fd >= 0 || options->socket_path || !activation->nr)
+		return 0;
+	if (activation->nr > 1) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "the service manager passes %u sockets: choose one with "
+		       "--fd, from --fd=%d on",
+		       activation->nr, activation->sockets[0].fd);
+		return -EINVAL;
+	}
+	*ret = activation_duplicate(&activation->sockets[0]);
+	return MIN(*ret, 0);
+}
+
+static int listen_or_adopt(const struct options *options,
+			   const struct activation *activation,
+			   struct server *server, char **socket_path)
+{
+	int fd;
+	int error = find_passed(options, activation, &fd);
+
+	if (error)
+		return error;
+	if (fd >= 0)
+		return server_adopt(server, fd);
+	error = options_socket_path(options, socket_path);
+	return error ? error :
+		       server_listen(server, *socket_path, options->socket_mode,
+				     options->socket_gid);
 }
 
 static int listen_and_serve(const struct options *options,
 			    struct server *server)
 {
 	cleanup_free char *socket_path = NULL;
-	int error = 0;
+	struct activation activation;
+	int error = activation_take(&activation);
 
-	if (options->fd >= 0) {
-		error = server_adopt(server, options->fd);
-	} else {
-		error = options_socket_path(options, &socket_path);
-		if (!error)
-			error = server_listen(server, socket_path,
-					      options->socket_mode,
-					      options->socket_gid);
-	}
+	if (!error)
+		error = listen_or_adopt(options, &activation, server,
+					&socket_path);
 	if (!error)
 		error = start_and_tell(options, server, socket_path);
 	if (!error)
 		error = server_run(server, NULL);
 	server_destroy(server); /* before its path is freed */
+	activation_release(&activation);
 	return error;
 }
 

@@ -96,6 +96,7 @@ static void end(struct reload *reload)
 	config_deinit(&reload->config);
 	reload->state = IDLE;
 	reload->call = NULL;
+	notify_reloaded(&reload->daemon->notify);
 }
 
 /* A signal that came meanwhile */
@@ -232,6 +233,7 @@ void reload_again(struct reload *reload, bool hard, struct qmp_call *call)
 	}
 	rh_log(RH_LOG_INFO, TAG, "reading %s again", reload->path);
 	reload->state = READING;
+	notify_reloading(&reload->daemon->notify);
 	reload->hard = hard;
 	reload->call = call;
 	reload->job = (struct job){ .work = read_files, .done = files_read };

@@ -19,6 +19,7 @@
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <malloc.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -43,10 +44,19 @@
 		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |              \
 		    CLONE_NEWNET))
 
+/* See struct sandbox_options. */
+enum when {
+	ALWAYS,
+	UNLESS_IT_OPENS,
+	IF_IT_OPENS,
+	IF_IT_BINDS_TCP,
+};
+
 /* The call's argument, masked, is value; mask 0: whatever it is. */
 struct rule {
 	int syscall;
 	uint32_t action;
+	enum when when;
 	unsigned int argument;
 	uint64_t mask;
 	uint64_t value;
@@ -54,15 +64,32 @@ struct rule {
 
 #define ANY(name)                                                              \
 	{                                                                      \
-		SCMP_SYS(name), ALLOW, 0, 0, 0                                 \
+		SCMP_SYS(name), ALLOW, ALWAYS, 0, 0, 0                         \
 	}
 #define INT(name, number, is)                                                  \
 	{                                                                      \
-		SCMP_SYS(name), ALLOW, number, INT_MASK, is                    \
+		SCMP_SYS(name), ALLOW, ALWAYS, number, INT_MASK, is            \
 	}
 #define FATAL(name)                                                            \
 	{                                                                      \
-		SCMP_SYS(name), KILL, 0, 0, 0                                  \
+		SCMP_SYS(name), KILL, ALWAYS, 0, 0, 0                          \
+	}
+
+#define OPENS(name)                                                            \
+	{                                                                      \
+		SCMP_SYS(name), ALLOW, IF_IT_OPENS, 0, 0, 0                    \
+	}
+#define OPENS_INT(name, number, is)                                            \
+	{                                                                      \
+		SCMP_SYS(name), ALLOW, IF_IT_OPENS, number, INT_MASK, is       \
+	}
+#define BINDS_TCP_INT(name, number, is)                                        \
+	{                                                                      \
+		SCMP_SYS(name), ALLOW, IF_IT_BINDS_TCP, number, INT_MASK, is   \
+	}
+#define FATAL_UNLESS_IT_OPENS(name)                                            \
+	{                                                                      \
+		SCMP_SYS(name), KILL, UNLESS_IT_OPENS, 0, 0, 0                 \
 	}
 
 static const struct rule rules[] = {
@@ -139,10 +166,10 @@ static const struct rule rules[] = {
 	INT(ioctl, 1, UFFDIO_WAKE),
 
 	/* memory, but none to execute */
-	{ SCMP_SYS(mmap), ALLOW, 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mmap), KILL, 2, PROT_EXEC, PROT_EXEC },
-	{ SCMP_SYS(mprotect), ALLOW, 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mprotect), KILL, 2, PROT_EXEC, PROT_EXEC },
+	{ SCMP_SYS(mmap), ALLOW, ALWAYS, 2, PROT_EXEC, 0 },
+	{ SCMP_SYS(mmap), KILL, ALWAYS, 2, PROT_EXEC, PROT_EXEC },
+	{ SCMP_SYS(mprotect), ALLOW, ALWAYS, 2, PROT_EXEC, 0 },
+	{ SCMP_SYS(mprotect), KILL, ALWAYS, 2, PROT_EXEC, PROT_EXEC },
 	ANY(munmap),
 	ANY(mremap),
 	ANY(madvise),
@@ -150,10 +177,10 @@ static const struct rule rules[] = {
 
 	/* threads, but no processes. clone3 hides its flags in memory, so the
 	   C library is told to use the older call. */
-	{ SCMP_SYS(clone), ALLOW, 0, CLONE_THREAD | CLONE_NEW_ANYTHING,
+	{ SCMP_SYS(clone), ALLOW, ALWAYS, 0, CLONE_THREAD | CLONE_NEW_ANYTHING,
 	  CLONE_THREAD },
-	{ SCMP_SYS(clone), KILL, 0, CLONE_THREAD, 0 },
-	{ SCMP_SYS(clone3), SCMP_ACT_ERRNO(ENOSYS), 0, 0, 0 },
+	{ SCMP_SYS(clone), KILL, ALWAYS, 0, CLONE_THREAD, 0 },
+	{ SCMP_SYS(clone3), SCMP_ACT_ERRNO(ENOSYS), ALWAYS, 0, 0, 0 },
 	INT(prctl, 0, PR_SET_NAME),
 	ANY(set_robust_list),
 	ANY(rseq),
@@ -174,6 +201,68 @@ static const struct rule rules[] = {
 	ANY(clock_nanosleep),
 	ANY(getrandom), /* the C library's heap */
 
+	/* images, sockets and threads that come and go while it serves; of
+	   sockets those of this host only */
+	OPENS(openat),
+	OPENS_INT(socket, 0, AF_UNIX),
+	BINDS_TCP_INT(socket, 0, AF_INET),
+	BINDS_TCP_INT(socket, 0, AF_INET6),
+	BINDS_TCP_INT(setsockopt, 2, SO_REUSEADDR),
+	OPENS(bind),
+	OPENS(listen),
+	OPENS(connect),
+	OPENS(getsockname),
+	OPENS(access),
+	OPENS(faccessat),
+	OPENS(faccessat2),
+	OPENS(chmod),
+	OPENS(fchmod),
+	OPENS(fchmodat),
+	OPENS(lchown),
+	OPENS(fchown),
+	OPENS(fchownat),
+	OPENS(unlink),
+	OPENS(unlinkat),
+	OPENS(lseek),
+	OPENS(getcwd),
+	OPENS(chdir),
+	OPENS(dup),
+	OPENS_INT(fcntl, 1, F_GETFD),
+	OPENS_INT(fcntl, 1, F_SETFD),
+	OPENS_INT(ioctl, 1, BLKROGET),
+	OPENS_INT(ioctl, 1, BLKSSZGET),
+	OPENS_INT(ioctl, 1, BLKPBSZGET),
+	OPENS_INT(ioctl, 1, BLKIOOPT),
+	OPENS(io_uring_setup),
+	OPENS_INT(io_uring_register, 1, IORING_REGISTER_RESTRICTIONS),
+	OPENS_INT(io_uring_register, 1, IORING_REGISTER_PROBE),
+
+	/* configuration and state that is kept in files */
+	OPENS(getdents64),
+	OPENS(fsync),
+	OPENS(mkdir),
+	OPENS(mkdirat),
+	OPENS(rename),
+	OPENS(renameat),
+	OPENS(renameat2),
+	OPENS(inotify_init1),
+	OPENS(inotify_add_watch),
+	OPENS(inotify_rm_watch),
+
+	/* metrics: an HTTP server, and what the process takes */
+	OPENS(writev),
+	OPENS_INT(setsockopt, 2, TCP_NODELAY),
+	OPENS_INT(setsockopt, 2, TCP_CORK),
+	OPENS_INT(prlimit64, 0, 0),
+	OPENS(getrusage),
+
+	/* who and when we are */
+	OPENS(getuid),
+	OPENS(geteuid),
+	OPENS(getgid),
+	OPENS(getegid),
+	OPENS(gettimeofday),
+
 	/* nothing that the server does */
 	FATAL(execve),
 	FATAL(execveat),
@@ -183,12 +272,12 @@ static const struct rule rules[] = {
 	FATAL(process_vm_readv),
 	FATAL(process_vm_writev),
 	FATAL(pidfd_getfd),
-	FATAL(socket),
+	FATAL_UNLESS_IT_OPENS(socket),
 	FATAL(socketpair),
-	FATAL(connect),
-	FATAL(bind),
-	FATAL(listen),
-	FATAL(io_uring_setup),
+	FATAL_UNLESS_IT_OPENS(connect),
+	FATAL_UNLESS_IT_OPENS(bind),
+	FATAL_UNLESS_IT_OPENS(listen),
+	FATAL_UNLESS_IT_OPENS(io_uring_setup),
 	FATAL(bpf),
 	FATAL(perf_event_open),
 	FATAL(add_key),
@@ -251,6 +340,21 @@ static int allow_removal(scmp_filter_ctx filter,
 				      ARRAY_SIZE(conditions), conditions);
 }
 
+static bool applies(const struct rule *rule,
+		    const struct sandbox_options *options)
+{
+	switch (rule->when) {
+	case IF_IT_OPENS:
+		return options->opens;
+	case IF_IT_BINDS_TCP:
+		return options->binds_tcp;
+	case UNLESS_IT_OPENS:
+		return !options->opens;
+	default:
+		return true;
+	}
+}
+
 static int fill(scmp_filter_ctx filter, const struct sandbox_options *options)
 {
 	int error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, KILL);
@@ -259,8 +363,10 @@ static int fill(scmp_filter_ctx filter, const struct sandbox_options *options)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t i = 0; !error && i < ARRAY_SIZE(rules); i++)
-		error = add_rule(filter, &rules[i]);
+	for (size_t i = 0; !error && i < ARRAY_SIZE(rules); i++) {
+		if (applies(&rules[i], options))
+			error = add_rule(filter, &rules[i]);
+	}
 	if (!error)
 		error = allow_signals(filter, options);
 	if (!error)

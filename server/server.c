@@ -21,6 +21,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "server/notify.h"
 #include "server/server.h"
 #include "server/sizes.h"
 #include "server/socket_file.h"
@@ -34,6 +35,7 @@ struct server {
 	struct node *node;
 	struct export *export;
 	struct socket_file socket_file; /* to be removed at the end */
+	struct notify notify;
 	int signal_fd;
 	bool stopping;
 };
@@ -137,6 +139,7 @@ int server_create(const struct server_options *options, struct server **ret)
 	server->options = *options;
 	server->options.driver_options.nr_workers = options->nr_workers;
 	server->signal_fd = -1;
+	server->notify = (struct notify){ .fd = -1, .timer_fd = -1 };
 	socket_file_init(&server->socket_file);
 	/* A front-end may send 509 regions, and 3 fds for each queue. */
 	rh_fd_allow_many();
@@ -179,6 +182,7 @@ void server_destroy(struct server *server)
 		worker_destroy(server->workers[i]);
 	free(server->workers);
 	rh_fd_close(&server->signal_fd);
+	notify_close(&server->notify);
 	free(server);
 }
 
@@ -274,11 +278,28 @@ int server_start(struct server *server, pid_t child)
 	return error ? error : start_workers(server);
 }
 
+void server_tell_manager(struct server *server)
+{
+	notify_open(&server->notify);
+}
+
+static void tell_exports(struct server *server)
+{
+	notify_exports(&server->notify, 1, export_peer(server->export) != -1);
+}
+
+void server_ready(struct server *server)
+{
+	tell_exports(server);
+	notify_ready(&server->notify);
+}
+
 void server_stop(struct server *server)
 {
 	if (server->stopping)
 		return;
 	server->stopping = true;
+	notify_stopping(&server->notify);
 	export_stop(server->export);
 }
 
@@ -343,6 +364,7 @@ int server_run(struct server *server, struct server_watch *watch)
 	struct pollfd fds[] = {
 		{ .fd = server->signal_fd, .events = POLLIN },
 		{ .fd = export_fd(server->export), .events = POLLIN },
+		{ .fd = notify_fd(&server->notify), .events = POLLIN },
 	};
 	int error = 0;
 
@@ -355,6 +377,9 @@ int server_run(struct server *server, struct server_watch *watch)
 		}
 		take_signals(server, watch);
 		error = export_run(server->export);
+		if (fds[2].revents)
+			notify_run(&server->notify);
+		tell_exports(server);
 		if (error || has_served_enough(server))
 			server_stop(server);
 	}

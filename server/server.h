@@ -59,6 +59,13 @@ int server_adopt(struct server *server, int fd);
 int server_connect(struct server *server, int fd);
 
 /*
+ * Tell the service manager of it, if there is one, from now on, when server_ready()
+ * says so, and as long as server_run() runs. Before server_start().
+ */
+void server_tell_manager(struct server *server);
+void server_ready(struct server *server);
+
+/*
  * Confine the process, as the options say, then start the workers; once,
  * before server_run(). child: a process that it may signal and wait for; 0:
  * none.

@@ -103,9 +103,17 @@ static bool means_not_writable(int error)
 static void explain_open_error(const struct file *file, int error)
 {
 	bool read_only = file->driver.info.read_only;
+	int wanted = read_only ? R_OK : R_OK | W_OK;
 
-	if (!read_only && means_not_writable(error) &&
-	    (error == -EROFS || !access(file->path, R_OK)))
+	if (error == -EACCES &&
+	    !faccessat(AT_FDCWD, file->path, wanted, AT_EACCESS))
+		rh_log(RH_LOG_ERROR, file->name,
+		       "%s cannot be opened although its permissions allow it: "
+		       "a confined daemon opens what lies in the directories "
+		       "of --allow-path; SELinux or AppArmor may forbid it, too",
+		       file->path);
+	else if (!read_only && means_not_writable(error) &&
+		 (error == -EROFS || !access(file->path, R_OK)))
 		rh_log(RH_LOG_ERROR, file->name,
 		       "%s is not writable (%s): serve it with --read-only",
 		       file->path, strerror(-error));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* daemon - `ringhost daemon` under test, with a control socket */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -55,9 +57,10 @@ static void make_image(const struct daemon *daemon, const char *name)
 }
 
 /* In the child; does not return. */
-static void exec_daemon(const struct daemon *daemon, const char *const *options,
-			bool succeeds)
+static void exec_daemon(const struct daemon *daemon,
+			const struct daemon_how *how, bool succeeds)
 {
+	const char *const *options = how->options;
 	const char *words[MAX_WORDS] = { getenv("SERVER"), "daemon" };
 	unsigned int nr = 2;
 	char chardev[256];
@@ -68,6 +71,10 @@ static void exec_daemon(const struct daemon *daemon, const char *const *options,
 	dup2(log_fd, STDERR_FILENO);
 	dup2(log_fd, STDOUT_FILENO);
 	snprintf(chardev, sizeof(chardev), CHARDEV, daemon->server.socket);
+	if (!how->opens_all) {
+		words[nr++] = "--allow-path";
+		words[nr++] = ".";
+	}
 	for (; options && *options && nr < MAX_WORDS - 5; options++)
 		words[nr++] = *options;
 	if (succeeds) {
@@ -78,23 +85,25 @@ static void exec_daemon(const struct daemon *daemon, const char *const *options,
 	words[nr++] = chardev;
 	words[nr++] = "--monitor";
 	words[nr++] = "chardev=control";
+	if (how->prepare)
+		how->prepare(&daemon->server);
 	if (chdir(daemon->server.dir) == 0)
 		execv(words[0], (char *const *)words);
 	_exit(127);
 }
 
 /* The control socket comes last, so all before it is there. */
-static void wait_until_it_serves(struct daemon *daemon)
+static int wait_until_it_serves(struct daemon *daemon)
 {
 	uint64_t deadline = fe_deadline(SERVER_START_MSEC);
 
 	while (!server_listens(daemon->server.socket)) {
 		if (!server_runs(&daemon->server))
-			fail_msg("the daemon has ended at once: see %s",
-				 daemon->server.log);
+			return -ECHILD;
 		assert_true(fe_now_usec() < deadline);
 		usleep(POLL_USEC);
 	}
+	return 0;
 }
 
 void daemon_prepare(struct daemon *daemon)
@@ -111,16 +120,40 @@ void daemon_prepare(struct daemon *daemon)
 	make_image(daemon, "b.img");
 }
 
+static int run(struct daemon *daemon, const struct daemon_how *how)
+{
+	daemon->server.pid = fork();
+	assert_true(daemon->server.pid >= 0);
+	if (daemon->server.pid == 0)
+		exec_daemon(daemon, how, false);
+	return wait_until_it_serves(daemon);
+}
+
+static void run_with_client(struct daemon *daemon, const struct daemon_how *how)
+{
+	if (run(daemon, how) < 0)
+		fail_msg("the daemon has ended at once: see %s",
+			 daemon->server.log);
+	qmp_open(&daemon->qmp, daemon->server.socket);
+}
+
+int daemon_try(struct daemon *daemon, const struct daemon_how *how)
+{
+	daemon_prepare(daemon);
+	return run(daemon, how);
+}
+
+void daemon_start_as(struct daemon *daemon, const struct daemon_how *how)
+{
+	daemon_prepare(daemon);
+	run_with_client(daemon, how);
+}
+
 void daemon_begin(struct daemon *daemon, const char *const *options)
 {
-	struct server *server = &daemon->server;
+	const struct daemon_how how = { .options = options };
 
-	server->pid = fork();
-	assert_true(server->pid >= 0);
-	if (server->pid == 0)
-		exec_daemon(daemon, options, false);
-	wait_until_it_serves(daemon);
-	qmp_open(&daemon->qmp, server->socket);
+	run_with_client(daemon, &how);
 }
 
 void daemon_start(struct daemon *daemon, const char *const *options)
@@ -131,36 +164,51 @@ void daemon_start(struct daemon *daemon, const char *const *options)
 
 /* Returns the process. */
 static pid_t start_successor(const struct daemon *daemon,
-			     const char *const *options)
+			     const struct daemon_how *how)
 {
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0)
-		exec_daemon(daemon, options, true);
+		exec_daemon(daemon, how, true);
 	return pid;
 }
 
-void daemon_succeed(struct daemon *daemon, const char *const *options)
+void daemon_succeed_as(struct daemon *daemon, const struct daemon_how *how)
 {
-	pid_t pid = start_successor(daemon, options);
+	pid_t pid = start_successor(daemon, how);
 
 	assert_int_equal(server_wait(&daemon->server, PATIENCE_MSEC), 0);
 	qmp_close(&daemon->qmp);
 	daemon->server.pid = pid;
-	wait_until_it_serves(daemon);
+	assert_int_equal(wait_until_it_serves(daemon), 0);
 	qmp_open(&daemon->qmp, daemon->server.socket);
+}
+
+void daemon_succeed(struct daemon *daemon, const char *const *options)
+{
+	const struct daemon_how how = { .options = options };
+
+	daemon_succeed_as(daemon, &how);
 }
 
 void daemon_does_not_succeed(struct daemon *daemon, const char *why,
 			     const char *const *options)
 {
+	const struct daemon_how how = { .options = options };
 	struct server other = daemon->server;
 	unsigned int nr = server_log_count(&daemon->server, why);
 
-	other.pid = start_successor(daemon, options);
+	other.pid = start_successor(daemon, &how);
 	assert_int_equal(server_wait(&other, SERVER_START_MSEC), 1);
 	assert_true(server_log_count(&daemon->server, why) > nr);
+}
+
+bool daemon_has_metrics(void)
+{
+	const char *value = getenv("WITH_METRICS");
+
+	return value && !strcmp(value, "1");
 }
 
 void daemon_end(struct daemon *daemon)
@@ -181,6 +229,8 @@ void daemon_kill(struct daemon *daemon)
 void daemon_stop(struct daemon *daemon)
 {
 	daemon_end(daemon);
+	unlink(daemon_at(daemon, "a.img")->socket);
+	unlink(daemon_at(daemon, "b.img")->socket);
 	server_clean_up(&daemon->server);
 }
 

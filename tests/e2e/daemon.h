@@ -26,7 +26,8 @@ extern const char *const daemon_two_disks[];
 
 /*
  * Start it with these further options, up to a NULL; it gets images a.img and
- * b.img first. Fails the test if it does not serve.
+ * b.img first, and may open nothing outside of its directory. Fails the test
+ * if it does not serve.
  */
 void daemon_start(struct daemon *daemon, const char *const *options);
 
@@ -37,15 +38,34 @@ void daemon_start(struct daemon *daemon, const char *const *options);
 void daemon_prepare(struct daemon *daemon);
 void daemon_begin(struct daemon *daemon, const char *const *options);
 
+struct daemon_how {
+	const char *const *options;
+	bool opens_all; /* whatever its user may, unless options say less */
+	/* NULL, or what the child does to itself before it becomes the daemon */
+	void (*prepare)(const struct server *server);
+};
+
+void daemon_start_as(struct daemon *daemon, const struct daemon_how *how);
+
+/*
+ * Start it, and no client. Returns 0, or -ECHILD when it has ended instead;
+ * to be waited for then.
+ */
+int daemon_try(struct daemon *daemon, const struct daemon_how *how);
+
 /*
  * Start another one with these options, up to a NULL, which takes its place.
  * The first one has to end with status 0. Fails the test if that fails.
  */
 void daemon_succeed(struct daemon *daemon, const char *const *options);
+void daemon_succeed_as(struct daemon *daemon, const struct daemon_how *how);
 
 /* The same for one that has to fail, with a log that says why. */
 void daemon_does_not_succeed(struct daemon *daemon, const char *why,
 			     const char *const *options);
+
+/* False in a build without libmicrohttpd, which says so when it is asked. */
+bool daemon_has_metrics(void);
 
 /* Ask it to quit; it has to end with status 0. */
 void daemon_stop(struct daemon *daemon);

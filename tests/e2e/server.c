@@ -153,7 +153,8 @@ static void exec_program(const struct server *server,
 	else
 		snprintf(socket, sizeof(socket), "--socket-path=%s",
 			 server->socket);
-	add_argument(&arguments, socket);
+	if (!options->passed)
+		add_argument(&arguments, socket);
 	for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))
 		add_argument(&arguments, word);
 	for (const char *const *option = options->options; *option; option++)
@@ -209,7 +210,9 @@ static int run_program(struct server *server,
 		return -errno;
 	if (server->pid == 0)
 		exec_program(server, options, inherited);
-	return inherited >= 0 ? 0 : wait_until_it_listens(server);
+	return inherited >= 0 || options->passed ?
+		       0 :
+		       wait_until_it_listens(server);
 }
 
 int server_start(struct server *server, const struct server_options *options)

@@ -19,18 +19,19 @@
 
 #define SERVER_MAX_OPTIONS 16
 #define SERVER_IMAGE_BYTES (8u << 20)
-#define SERVER_START_MSEC  20000
-#define SERVER_STOP_MSEC   10000
+#define SERVER_START_MSEC  60000
+#define SERVER_STOP_MSEC   60000
 
 struct server;
 
 struct server_options {
-	uint64_t image_bytes;	       /* 0: SERVER_IMAGE_BYTES */
-	const char *image;	       /* that of another server, by a link */
-	bool no_image;		       /* nor a name of one for the program */
-	const char *socket;	       /* NULL: a path in the directory */
-	bool pass_listening;	       /* --fd= with a listening socket */
-	bool pass_connected;	       /* --fd= with one end of a pair */
+	uint64_t image_bytes; /* 0: SERVER_IMAGE_BYTES */
+	const char *image;    /* that of another server, by a link */
+	bool no_image;	      /* nor a name of one for the program */
+	const char *socket;   /* NULL: a path in the directory */
+	bool pass_listening;  /* --fd= with a listening socket */
+	bool pass_connected;  /* --fd= with one end of a pair */
+	bool passed; /* by prepare(): no option names a socket; nor do we wait */
 	unsigned int nr_inherited_fds; /* open in the server, for nothing */
 	const char *options[SERVER_MAX_OPTIONS + 1]; /* up to a NULL */
 	/* NULL, or what the child does to itself before it becomes the server */

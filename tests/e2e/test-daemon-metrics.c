@@ -43,14 +43,6 @@ static const char *const with_metrics[] = {
 	NULL,
 };
 
-/* False in a build without libmicrohttpd, which says so when it is asked. */
-static bool has_metrics(void)
-{
-	const char *value = getenv("WITH_METRICS");
-
-	return value && !strcmp(value, "1");
-}
-
 static int connect_unix(const struct daemon *daemon)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -274,7 +266,7 @@ int main(void)
 		cmocka_unit_test(other_addresses_are_refused),
 	};
 
-	if (!has_metrics()) {
+	if (!daemon_has_metrics()) {
 		puts("1..0 # SKIP this build has no metrics");
 		return 0;
 	}

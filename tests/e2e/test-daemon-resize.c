@@ -356,17 +356,22 @@ static void what_cannot_be_is_refused_with_a_sentence(void **state)
 	daemon_stop(&daemon);
 }
 
-/* An image that may not be cut, as its owner has it. */
-static int make_sealed_image(struct daemon *daemon)
+/*
+ * An image that may not be cut, as its owner has it. A confined daemon could
+ * not look into our part of /proc any more.
+ */
+static int start_with_sealed_image(struct daemon *daemon)
 {
+	char blockdev[128];
+	const char *const options[] = { "--blockdev", blockdev, NULL };
 	int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	assert_int_equal(ftruncate(fd, DAEMON_IMAGE_BYTES), 0);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	qmp_do(&daemon->qmp, "blockdev-add",
-	       "{'driver': 'file', 'node-name': 'sealed', 'filename': "
-	       "'/proc/%d/fd/%d', 'locking': 'off'}",
-	       (int)getpid(), fd);
+	snprintf(blockdev, sizeof(blockdev),
+		 "file,node-name=sealed,filename=/proc/%d/fd/%d,locking=off",
+		 (int)getpid(), fd);
+	daemon_start(daemon, options);
 	return fd;
 }
 
@@ -377,8 +382,7 @@ static void a_disk_that_cannot_shrink_stays_as_it_is(void **state)
 	int fd;
 
 	(void)state;
-	daemon_start(&daemon, NULL);
-	fd = make_sealed_image(&daemon);
+	fd = start_with_sealed_image(&daemon);
 	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e", "sealed", "e");
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);

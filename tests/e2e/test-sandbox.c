@@ -6,12 +6,9 @@
  * tests/unit/test-sandbox.c; that all else goes on by all other tests here,
  * whose servers are confined, too.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,80 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base.h"
 #include "tests/e2e/client.h"
+#include "tests/e2e/confined.h"
 #include "tests/frontend/clock.h"
 
-#define NOBODY	       65534
-#define SECTOR_BYTES   512
-#define SOON_MSEC      5000
-#define POLL_USEC      5000
-#define LANDLOCK_FLAGS 1u /* landlock_create_ruleset(2): which version? */
+#define NOBODY	     65534
+#define SECTOR_BYTES 512
+#define SOON_MSEC    5000
+#define POLL_USEC    5000
 
 static const struct server_options must = { .options = { "--sandbox=on" } };
-
-/* What a thread may still do, as /proc tells it. */
-struct rights {
-	unsigned long long capabilities; /* in any of the five sets */
-	int no_new_privileges;
-	int filter; /* 2: seccomp's */
-};
-
-static struct rights rights_of(const char *path)
-{
-	struct rights rights = { 0, -1, -1 };
-	unsigned long long set;
-	char line[256];
-	FILE *file = fopen(path, "re");
-
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Cap%*3s: %llx", &set) == 1)
-			rights.capabilities |= set;
-		sscanf(line, "NoNewPrivs: %d", &rights.no_new_privileges);
-		sscanf(line, "Seccomp: %d", &rights.filter);
-	}
-	if (file)
-		fclose(file);
-	return rights;
-}
-
-/* Returns how many threads there are, all of them confined. */
-static unsigned int count_confined(const struct server *server)
-{
-	unsigned int nr = 0;
-	struct dirent *entry;
-	char path[300];
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", server->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while ((entry = readdir(dir))) {
-		struct rights rights;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/status",
-			 server->pid, entry->d_name);
-		rights = rights_of(path);
-		if (rights.filter < 0)
-			continue; /* a thread of the kernel's that has ended */
-		assert_int_equal(rights.no_new_privileges, 1);
-		assert_int_equal(rights.filter, 2);
-		/* who has no privilege cannot empty the set of those to gain */
-		if (!geteuid())
-			assert_int_equal(rights.capabilities, 0);
-		nr++;
-	}
-	closedir(dir);
-	return nr;
-}
 
 static void every_thread_is_confined(void **state)
 {
@@ -106,7 +44,7 @@ static void every_thread_is_confined(void **state)
 	assert_int_equal(server_start(&server, &options), 0);
 	assert_int_equal(client_open(&client, &server, NULL), 0);
 	assert_int_equal(client_load(&client, 0, 200), 0);
-	assert_true(count_confined(&server) >= 4);
+	assert_true(confined_count(&server) >= 4);
 	assert_int_equal(server_log_count(&server, "sandbox"), 0);
 	client_close(&client);
 	assert_int_equal(server_stop(&server), 0);
@@ -236,44 +174,27 @@ static void off_gives_up_nothing(void **state)
 {
 	const struct server_options off = { .options = { "--sandbox=off" } };
 	struct server server;
-	struct rights rights;
+	struct confined_rights rights;
 	char path[64];
 
 	(void)state;
 	assert_int_equal(server_start(&server, &off), 0);
 	snprintf(path, sizeof(path), "/proc/%d/status", server.pid);
-	rights = rights_of(path);
-	assert_int_equal(rights.no_new_privileges,
-			 rights_of("/proc/self/status").no_new_privileges);
-	assert_int_equal(rights.filter, rights_of("/proc/self/status").filter);
+	rights = confined_rights_of(path);
+	assert_int_equal(
+		rights.no_new_privileges,
+		confined_rights_of("/proc/self/status").no_new_privileges);
+	assert_int_equal(rights.filter,
+			 confined_rights_of("/proc/self/status").filter);
 	assert_int_equal(rights.capabilities,
-			 rights_of("/proc/self/status").capabilities);
+			 confined_rights_of("/proc/self/status").capabilities);
 	live(&server);
-}
-
-/* As on a kernel without Landlock. */
-static void go_without_landlock(const struct server *server)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset,
-			 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { ARRAY_SIZE(filter), filter };
-
-	(void)server;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		_exit(1);
 }
 
 static void on_does_not_start_without_a_part(void **state)
 {
 	const struct server_options options = {
-		.prepare = go_without_landlock,
+		.prepare = confined_without_landlock,
 		.options = { "--sandbox=on" },
 	};
 	struct server server;
@@ -293,14 +214,14 @@ static void on_does_not_start_without_a_part(void **state)
 static void auto_goes_on_and_says_what_is_missing(void **state)
 {
 	const struct server_options options = {
-		.prepare = go_without_landlock,
+		.prepare = confined_without_landlock,
 	};
 	struct server server;
 
 	(void)state;
 	assert_int_equal(server_start(&server, &options), 0);
 	wait_until_it_serves(&server);
-	assert_true(count_confined(&server) >= 2);
+	assert_true(confined_count(&server) >= 2);
 	assert_int_equal(server_log_count(&server, "sandbox"), 1);
 	assert_int_equal(server_log_count(&server,
 					  "the sandbox goes without Landlock "
@@ -378,8 +299,7 @@ int main(void)
 
 	if (server_is_missing())
 		return 0;
-	if (syscall(SYS_landlock_create_ruleset, NULL, 0UL, LANDLOCK_FLAGS) <
-	    1) {
+	if (!confined_can_be()) {
 		printf("1..0 # SKIP this host has no Landlock\n");
 		return 0;
 	}
