@@ -7,6 +7,7 @@
  * `remove` knows the node that it is to close.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "ctl/commands.h"
 #include "ctl/disks.h"
 #include "ctl/reply.h"
+#include "ctl/text.h"
 
 #define TAG		 "ringhost"
 #define USUAL_MAX_QUEUES 16
@@ -170,13 +172,33 @@ static int withdraw(struct ctl *ctl, const char *id)
 	return link_await(&ctl->link, "BLOCK_EXPORT_DELETED", id);
 }
 
+/* The daemon would refuse it, too, in the words of its own commands. */
+static int check_use(const struct ctl_options *options, json_t *disk)
+{
+	cleanup_free char *id = text_escape(options->args[0]);
+	uint64_t pid = reply_number(disk, "pid");
+	char by[48] = "";
+
+	if (options->hard || !reply_flag(disk, "connected"))
+		return 0;
+	if (pid)
+		snprintf(by, sizeof(by), " by process %" PRIu64, pid);
+	rh_log(RH_LOG_ERROR, TAG,
+	       "%s is in use%s: end that virtual machine first; --hard cuts "
+	       "it off",
+	       id ? id : "the disk", by);
+	return -EBUSY;
+}
+
 int ctl_remove(struct ctl *ctl)
 {
 	const char *id = ctl->options->args[0];
 	json_t *disk = disks_get_one(&ctl->link, id);
 	bool is_closed = false;
-	int error = disk ? withdraw(ctl, id) : -ENOENT;
+	int error = disk ? check_use(ctl->options, disk) : -ENOENT;
 
+	if (!error)
+		error = withdraw(ctl, id);
 	if (!error && is_to_be_closed(ctl, disk)) {
 		is_closed = close_node(ctl, id);
 		if (!is_closed)

@@ -57,7 +57,7 @@ static json_t *describe(json_t *export, json_t *node)
 	json_t *cache = json_object_get(node, "cache");
 
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:s,s:b,s:I,s:I,s:o,s:o,s:s}",
+		"{s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:s}",
 		"id", reply_text(export, "id"), "node-name",
 		reply_text(export, "node-name"), "image",
 		reply_text(node, "file"), "driver", reply_text(node, "drv"),
@@ -70,7 +70,9 @@ static json_t *describe(json_t *export, json_t *node)
 		(json_int_t)reply_number(export, "x-pid"), "queues",
 		(json_int_t)reply_number(export, "x-num-queues"), "iothreads",
 		strings_of(json_object_get(export, "x-iothreads")), "limits",
-		limits_of(export), "state", state_of(export));
+		limits_of(export), "groups",
+		strings_of(json_object_get(export, "x-throttle-groups")),
+		"state", state_of(export));
 }
 
 json_t *disks_get(struct link *link)

@@ -8,7 +8,8 @@
  *	id, node-name, image ("" if there is none), driver, size (bytes),
  *	writable, direct, socket ("" for an inherited one), connected, pid (0:
  *	not known), queues, iothreads (an array of ids), limits (an object of
- *	those that are not 0), state (what it does, in a word)
+ *	those that are not 0), groups (an array of those whose limits it
+ *	shares), state (what it does, in a word)
  *
  * Owner: the caller; one thread.
  */

@@ -201,6 +201,13 @@ void sample_subtract(struct sample *now, const struct sample *earlier)
 	now->nsec -= MIN(earlier->nsec, now->nsec);
 }
 
+bool sample_is_unused(const struct sample_lane *lane)
+{
+	return lane->queue != SAMPLE_ALL && !*lane->iothread &&
+	       !(lane->reads | lane->writes | lane->flushes | lane->others |
+		 lane->errors | lane->under_way);
+}
+
 int sample_latency(const struct sample_lane *lane, struct spread *ret)
 {
 	int error = 0;

@@ -58,6 +58,12 @@ void sample_deinit(struct sample *sample);
 /* now becomes what happened since earlier; under_way stays that of now. */
 void sample_subtract(struct sample *now, const struct sample *earlier);
 
+/*
+ * Whether a table may leave it out: a queue that no I/O thread runs, and that
+ * has done nothing. A disk has as many queues as a front-end may ask for.
+ */
+bool sample_is_unused(const struct sample_lane *lane);
+
 /* All kinds of requests together. Returns 0 or -ENOMEM. */
 int sample_latency(const struct sample_lane *lane, struct spread *ret);
 

@@ -43,6 +43,26 @@ static void join(json_t *values, char *ret, size_t nr_bytes)
 		snprintf(ret, nr_bytes, "-");
 }
 
+/* Those of its own, and "group" for each group whose limits it shares. */
+static void join_limits(json_t *disk, char *ret, size_t nr_bytes)
+{
+	json_t *limits = json_object_get(disk, "limits");
+	json_t *groups = json_object_get(disk, "groups");
+	size_t used;
+	json_t *group;
+	size_t i;
+
+	join(limits, ret, nr_bytes);
+	used = json_object_size(limits) ? strlen(ret) : 0;
+	json_array_foreach(groups, i, group)
+	{
+		if (used < nr_bytes)
+			used += (size_t)snprintf(ret + used, nr_bytes - used,
+						 "%sgroup=%s", used ? "," : "",
+						 json_string_value(group));
+	}
+}
+
 /* Who uses it: a process, somebody, or nobody. */
 static void add_connection(struct table *table, json_t *disk)
 {
@@ -75,7 +95,7 @@ static void add_disk(struct table *table, json_t *disk)
 	table_add(table, "%" PRIu64, reply_number(disk, "queues"));
 	join(json_object_get(disk, "iothreads"), text, sizeof(text));
 	table_add(table, "%s", text);
-	join(json_object_get(disk, "limits"), text, sizeof(text));
+	join_limits(disk, text, sizeof(text));
 	table_add(table, "%s", text);
 }
 
@@ -141,7 +161,7 @@ static void print_disk(json_t *disk)
 	printf("%-12s %" PRIu64 "\n", "queues", reply_number(disk, "queues"));
 	join(json_object_get(disk, "iothreads"), text, sizeof(text));
 	print_line("I/O threads", text);
-	join(json_object_get(disk, "limits"), text, sizeof(text));
+	join_limits(disk, text, sizeof(text));
 	print_line("limits", text);
 }
 

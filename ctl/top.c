@@ -128,7 +128,8 @@ static int print_table(const struct top *top, FILE *file, unsigned int width,
 	for (size_t i = 0; i < top->between.nr_lanes; i++) {
 		const struct sample_lane *lane = &top->between.lanes[i];
 
-		if (top->by_queue || lane->queue == SAMPLE_ALL)
+		if (lane->queue == SAMPLE_ALL ||
+		    (top->by_queue && !sample_is_unused(lane)))
 			add_lane(&table, lane, top->between.nsec);
 	}
 	error = table_print(&table, file, width, max_rows);

@@ -62,8 +62,11 @@ static int print_sample(const struct sample *sample, bool by_queue)
 	int error;
 
 	for (size_t i = 0; i < sample->nr_lanes; i++) {
-		if (by_queue || sample->lanes[i].queue == SAMPLE_ALL)
-			add_lane(&table, &sample->lanes[i]);
+		const struct sample_lane *lane = &sample->lanes[i];
+
+		if (lane->queue == SAMPLE_ALL ||
+		    (by_queue && !sample_is_unused(lane)))
+			add_lane(&table, lane);
 	}
 	error = table_print(&table, stdout, 0, 0);
 	table_deinit(&table);

@@ -127,7 +127,8 @@ def check_daemon():
               and not os.path.exists(os.path.join(folder, "run")))
         check("I/O threads are offered where they are wanted",
               "io-a" in offered(f"{start} move disk-a ")
-              and offered(f"{start} add x --iothread=io-") == ["io-a"])
+              and offered(f"{start} add x --iothread=io-") == ["io-a"]
+              and offered(f"{start} add x --iothread io-") == ["io-a"])
 
 
 def check_values():
@@ -135,6 +136,14 @@ def check_values():
           offered("serve --cache=wr") == ["writeback", "writethrough"])
     check("and all of them at the =",
           offered("bench --notify=") == ["wait", "poll"])
+    check("also behind a blank",
+          offered("daemon --log-format ") == ["text", "json"]
+          and offered("daemon --aio thr") == ["threads"])
+    check("what is behind an option without a value is no value of it",
+          offered("daemon --daemonize --me") == ["--metrics"])
+    check("what can be made is offered",
+          offered("daemon --object io") == ["iothread,id="]
+          and "unix:" in offered("daemon --metrics "))
     check("limits are offered behind the disk",
           "bps-read-max=" in offered("ctl --socket=/none limit e bps-"))
     check("without a daemon nothing is", offered(
@@ -142,7 +151,11 @@ def check_values():
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "run"), "w", encoding="utf-8"):
             check("files are offered",
-                  "run" in offered("serve --blk-file=r", cwd=folder))
+                  "run" in offered("serve --blk-file=r", cwd=folder)
+                  and offered("daemon --take-over r", cwd=folder) == ["run"]
+                  and offered("ctl doctor r", cwd=folder) == ["run"]
+                  and offered("daemon --blockdev file,node-name=a,filename=r",
+                              cwd=folder) == ["run"])
 
 
 def main():

@@ -31,12 +31,12 @@ static void disks_are_listed_with_all_that_is_known(void **state)
 		  "'driver': 'raw', 'size': 8388608, 'writable': true, "
 		  "'direct': false, 'socket': 'e0.sock', 'connected': true, "
 		  "'pid': %d, 'queues': 4, 'iothreads': ['t0'], 'limits': {}, "
-		  "'state': 'connected'}, "
+		  "'groups': [], 'state': 'connected'}, "
 		  "{'id': 'e1', 'node-name': 'disk1', 'image': '', 'driver': "
 		  "'null-co', 'size': 8388608, 'writable': true, 'direct': "
 		  "false, 'socket': 'e1.sock', 'connected': false, 'pid': 0, "
-		  "'queues': 2, 'iothreads': ['io0'], 'limits': {}, 'state': "
-		  "'waits'}]",
+		  "'queues': 2, 'iothreads': ['io0'], 'limits': {}, 'groups': "
+		  "[], 'state': 'waits'}]",
 		  (int)getpid());
 	expect(ctl(&daemon, "list"), 0);
 	has("ID  IMAGE ");
@@ -49,6 +49,31 @@ static void disks_are_listed_with_all_that_is_known(void **state)
 	expect(ctl(&daemon, "show none 2>&1"), 1);
 	has("there is no disk none: ringhost ctl list shows those");
 	client_close(&client);
+	daemon_stop(&daemon);
+}
+
+static void limits_of_a_disk_and_of_its_group_are_listed(void **state)
+{
+	struct daemon daemon;
+
+	(void)state;
+	daemon_start(&daemon, NULL);
+	qmp_do(&daemon.qmp, "object-add",
+	       "{'qom-type': 'throttle-group', 'id': 'gold', 'limits': "
+	       "{'iops-total': 100}}");
+	qmp_do(&daemon.qmp, "blockdev-add",
+	       "{'driver': 'throttle', 'node-name': 'disk', 'throttle-group': "
+	       "'gold', 'file': {'driver': 'null-co', 'node-name': 'null'}}");
+	qmp_do(&daemon.qmp, "block-export-add",
+	       "{'type': 'vhost-user-blk', 'id': 'e', 'node-name': 'disk', "
+	       "'addr': {'type': 'unix', 'path': 'e.sock'}}");
+	expect(ctl(&daemon, "--json show e"), 0);
+	ctl_has("'limits': {}, 'groups': ['gold']");
+	expect(ctl(&daemon, "list"), 0);
+	has("  group=gold\n");
+	expect(ctl(&daemon, "limit e bps-total=1M"), 0);
+	expect(ctl(&daemon, "show e"), 0);
+	has("\nlimits       bps-total=1048576,group=gold\n");
 	daemon_stop(&daemon);
 }
 
@@ -71,7 +96,8 @@ static void a_disk_is_added_and_removed_in_one_step_each(void **state)
 	expect(ctl(&daemon, "--json show new"), 0);
 	ctl_has("'iothreads': ['t0', 't1'], 'direct': true, 'queues': 2");
 	expect(ctl(&daemon, "remove new 2>&1"), 1);
-	has("mode 'hard' cuts it off");
+	has("new is in use by process ");
+	has("--hard cuts it off");
 	ctl_tells(&daemon, "remove --hard new",
 		  "{'id': 'new', 'node-closed': true}");
 	client_close(&client);
@@ -239,6 +265,7 @@ static void without_a_daemon_it_says_what_to_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limits_of_a_disk_and_of_its_group_are_listed),
 		cmocka_unit_test(disks_are_listed_with_all_that_is_known),
 		cmocka_unit_test(a_disk_is_added_and_removed_in_one_step_each),
 		cmocka_unit_test(an_add_whose_second_half_fails_is_undone),

@@ -34,12 +34,12 @@ class Case:
     self.sockets = sockets
     self.socket = self.socket_of('disk')
     self.rng = None
-    self._folder = folder
+    self.folder = os.path.abspath(folder)
     self._nr_logs = 0
 
   def log_path(self):
     self._nr_logs += 1
-    return '%s/log-%d' % (self._folder, self._nr_logs)
+    return '%s/log-%d' % (self.folder, self._nr_logs)
 
   def socket_of(self, name):
     return '%s/%s.sock' % (self.sockets, name)

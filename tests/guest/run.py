@@ -3,8 +3,9 @@
 
   run.py CASE RINGHOST GUEST_DIR RNG_EXAMPLE
 
-The cases are the functions named case_* in cases.py and migration.py. GUEST_DIR is what
-tests/guest/fetch filled; without it the case is skipped, and says so.
+The cases are the functions named case_* in cases.py, day.py and migration.py.
+GUEST_DIR is what tests/guest/fetch filled; without it the case is skipped, and
+says so.
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 import tempfile
 
 import cases
+import day
 import initramfs
 import migration
 import vm
@@ -45,7 +47,8 @@ class Tap:
 
 def find_case(name):
   function = 'case_' + name.replace('-', '_')
-  return getattr(cases, function, None) or getattr(migration, function)
+  rooms = [room for room in (cases, day, migration) if hasattr(room, function)]
+  return getattr(rooms[0], function)
 
 
 def skip_all(why):

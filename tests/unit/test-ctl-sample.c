@@ -206,6 +206,22 @@ static void a_disk_that_is_new_or_made_anew_counts_from_nothing(void **state)
 	sample_deinit(&first);
 }
 
+static void a_queue_that_nobody_uses_can_be_left_out(void **state)
+{
+	struct sample sample = sample_of(
+		"[{'id': 'x', 'queues': [{'queue': 0, 'iothread': 't'}, "
+		"{'queue': 1, 'errors': 1}, {'queue': 2, 'under-way': 1}, "
+		"{'queue': 3}]}]",
+		1);
+
+	(void)state;
+	assert_int_equal(sample.nr_lanes, 5);
+	for (size_t i = 0; i < 4; i++)
+		assert_false(sample_is_unused(&sample.lanes[i]));
+	assert_true(sample_is_unused(&sample.lanes[4]));
+	sample_deinit(&sample);
+}
+
 static void an_answer_of_another_shape_is_read_as_far_as_it_goes(void **state)
 {
 	struct sample sample = sample_of(
@@ -239,6 +255,7 @@ int main(void)
 		cmocka_unit_test(between_two_moments_is_their_difference),
 		cmocka_unit_test(
 			a_disk_that_is_new_or_made_anew_counts_from_nothing),
+		cmocka_unit_test(a_queue_that_nobody_uses_can_be_left_out),
 		cmocka_unit_test(
 			an_answer_of_another_shape_is_read_as_far_as_it_goes),
 	};

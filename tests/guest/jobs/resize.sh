@@ -5,16 +5,6 @@
 #
 #   before, after, cut, alone  its size in sectors
 
-size_is()
-{
-	for _ in $(seq 500); do
-		[ "$(cat /sys/block/vda/size)" = "$1" ] && return 0
-		usleep 20000
-	done
-	echo "it has $(cat /sys/block/vda/size) sectors"
-	return 1
-}
-
 write_and_compare()
 {
 	dd if=/tmp/data of=$disk bs=1M seek=$((after / 2048 - 4)) count=4 \

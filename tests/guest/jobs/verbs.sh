@@ -85,6 +85,17 @@ wait_for()
 	return 1
 }
 
+# size_is SECTORS: waits until the disk has this size.
+size_is()
+{
+	for _ in $(seq 500); do
+		[ "$(cat /sys/block/vda/size)" = "$1" ] && return 0
+		usleep 20000
+	done
+	echo "it has $(cat /sys/block/vda/size) sectors"
+	return 1
+}
+
 drop_caches()
 {
 	sync
