@@ -240,9 +240,50 @@ int ctl_drain(struct ctl *ctl)
 	return ask_about_id(ctl, "x-export-drain");
 }
 
+static void print_changes(const json_t *report, const char *what)
+{
+	json_t *section;
+	size_t i;
+
+	json_array_foreach(json_object_get(report, what), i, section)
+	{
+		const char *name = json_string_value(section);
+
+		printf("%-7s  ", what);
+		text_print(stdout, name ? name : "?");
+		putchar('\n');
+	}
+}
+
+static void log_failure(const json_t *entry)
+{
+	cleanup_free char *file = text_escape(reply_text(entry, "file"));
+	cleanup_free char *item = text_escape(reply_text(entry, "item"));
+	cleanup_free char *why = text_escape(reply_text(entry, "why"));
+
+	rh_log(RH_LOG_ERROR, TAG, "%s:%llu: [%s]: %s", file ? file : "",
+	       (unsigned long long)reply_number(entry, "line"),
+	       item ? item : "", why ? why : "");
+}
+
+/* What could not be done is told beside what was. */
 int ctl_reload(struct ctl *ctl)
 {
-	return ctl_done(ctl, link_ask(&ctl->link, "x-config-reload", NULL));
+	json_t *report = link_ask(&ctl->link, "x-config-reload", NULL);
+	json_t *failed = json_object_get(report, "failed");
+	bool all = json_array_size(failed) == 0;
+	json_t *entry;
+	size_t i;
+	int error;
+
+	if (report && !ctl->options->json) {
+		print_changes(report, "added");
+		print_changes(report, "removed");
+		print_changes(report, "changed");
+	}
+	json_array_foreach(failed, i, entry) log_failure(entry);
+	error = ctl_done(ctl, report);
+	return error || all ? error : -EIO;
 }
 
 /* As it is: the answer, be it an error or not, is printed whole. */

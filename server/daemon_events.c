@@ -99,6 +99,8 @@ const struct exports_ops daemon_exports_ops = {
 void daemon_node_resized(struct daemon *daemon, struct node *node,
 			 uint64_t old_bytes)
 {
+	/* A successor that has opened the image takes it for what it was. */
+	journal_touch(&daemon->journal);
 	list_for_each(link, &daemon->exports.list) {
 		struct published *published = published_of(link);
 

@@ -148,6 +148,27 @@ static int serve_fd(struct published *published, int fd)
 	return MIN(error, 0);
 }
 
+/*
+ * By its number, which may as well be that of a file descriptor of our own:
+ * those have this flag from birth, and those that are inherited do not.
+ */
+static int serve_inherited(struct published *published, int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+	int error;
+
+	if (flags >= 0 && flags & FD_CLOEXEC) {
+		rh_log(RH_LOG_ERROR, published->id,
+		       "fd %d was not inherited, or another export serves on it",
+		       fd);
+		return -EBUSY;
+	}
+	error = serve_fd(published, fd);
+	if (!error)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return error;
+}
+
 /* Another export's clients would find this disk. */
 static bool is_in_use(struct exports *exports,
 		      const struct activation_socket *passed)
@@ -197,7 +218,7 @@ static int serve(struct published *published, const struct exports_spec *spec)
 	if (spec->path)
 		return listen_on_path(published, spec);
 	return spec->passed ? serve_passed(published, spec->passed) :
-			      serve_fd(published, spec->fd);
+			      serve_inherited(published, spec->fd);
 }
 
 static struct published *listening(struct export_listener *listener)
@@ -280,6 +301,12 @@ int exports_add(struct exports *exports, const struct exports_spec *spec)
 	struct published *published;
 	int error;
 
+	if (strlen(spec->options.name) > EXPORTS_MAX_ID_BYTES) {
+		rh_log(RH_LOG_ERROR, TAG,
+		       "the id of a block export has at most %d bytes",
+		       EXPORTS_MAX_ID_BYTES);
+		return -ENAMETOOLONG;
+	}
 	if (exports_find(exports, spec->options.name)) {
 		rh_log(RH_LOG_ERROR, TAG, "block export id '%s' already exists",
 		       spec->options.name);

@@ -17,7 +17,7 @@
 #include "server/socket_file.h"
 
 #define EXPORTS_MAX_WORKERS  64 /* of one export */
-#define EXPORTS_MAX_ID_BYTES 4096
+#define EXPORTS_MAX_ID_BYTES 1024
 
 struct exports;
 struct published;
@@ -81,7 +81,10 @@ void exports_init(struct exports *exports, struct loop *loop,
 /* All have ended. */
 void exports_deinit(struct exports *exports);
 
-/* Returns 0, -EEXIST, or another -errno, each logged. */
+/*
+ * An id that is too long could not be handed over. Returns 0, -EEXIST, or
+ * another -errno, each logged.
+ */
 int exports_add(struct exports *exports, const struct exports_spec *spec);
 
 /* NULL: there is none. */

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "server/daemon_internal.h"
 #include "server/handover.h"
+#include "server/reload.h"
 
 #define TAG		"ringhost"
 
@@ -86,6 +87,10 @@ static void give(struct giver *giver)
 
 	if (giver->generation != daemon->journal.generation) {
 		go_on_alone(giver, "there was a change meanwhile, try again");
+		return;
+	}
+	if (daemon->quitting) {
+		go_on_alone(giver, "this process is about to end");
 		return;
 	}
 	error = tell_taker(giver);
@@ -189,12 +194,22 @@ static int watch_taker(struct giver *giver, struct qmp_call *call)
 	return error;
 }
 
+/* What is begun here would go on here, beside the successor. */
+static bool any_command_is_under_way(struct daemon *daemon)
+{
+	list_for_each(link, &daemon->nodes) {
+		if (container_of(link, struct node, link)->nr_jobs)
+			return true;
+	}
+	return daemon->jobs.nr_running || reload_busy(daemon->reload);
+}
+
 void giver_begin(struct giver *giver, struct qmp_call *call,
 		 uint64_t generation)
 {
 	int error;
 
-	if (giver->daemon->jobs.nr_running) {
+	if (any_command_is_under_way(giver->daemon)) {
 		qmp_refuse(call, "A command is under way that takes long: try "
 				 "again");
 		return;

@@ -13,6 +13,8 @@
 #include "common/base.h"
 #include "server/journal.h"
 
+#define OBJECTS "/objects/"
+
 enum effect {
 	MAKES,
 	CHANGES,
@@ -87,14 +89,16 @@ void journal_deinit(struct journal *journal)
 		drop(entry_of(node));
 }
 
-/* The path of an object ends in its id. */
+/* The path of an object may be its id, which may have slashes itself. */
 static const char *name_of(const struct row *row, const json_t *arguments)
 {
 	const char *name =
 		json_string_value(json_object_get(arguments, row->key));
-	const char *slash = name ? strrchr(name, '/') : NULL;
 
-	return slash && !strcmp(row->key, "path") ? slash + 1 : name;
+	if (name && !strcmp(row->key, "path") &&
+	    !strncmp(name, OBJECTS, strlen(OBJECTS)))
+		return name + strlen(OBJECTS);
+	return name;
 }
 
 static bool is_of(const struct entry *entry, const struct row *row,
@@ -167,6 +171,11 @@ static int renew(struct journal *journal, const struct row *row,
 	json_decref(maker->arguments);
 	maker->arguments = copy;
 	return 1;
+}
+
+void journal_touch(struct journal *journal)
+{
+	journal->generation++;
 }
 
 int journal_note(struct journal *journal, const char *command,

@@ -36,6 +36,9 @@ bool journal_keeps(const char *command);
 int journal_note(struct journal *journal, const char *command,
 		 json_t *arguments, bool typed);
 
+/* Something else has changed that another process would have to know. */
+void journal_touch(struct journal *journal);
+
 /* True if what a command with these arguments would make is there. */
 bool journal_has(const struct journal *journal, const char *command,
 		 const json_t *arguments);

@@ -250,6 +250,11 @@ void reload_start(struct reload *reload)
 		apply_wait(&reload->apply);
 }
 
+bool reload_busy(const struct reload *reload)
+{
+	return reload && reload->state != IDLE;
+}
+
 void reload_export_ended(struct reload *reload, const char *id)
 {
 	if (reload && reload->state == APPLYING)

@@ -42,6 +42,9 @@ void reload_start(struct reload *reload);
  */
 void reload_again(struct reload *reload, bool hard, struct qmp_call *call);
 
+/* One is under way. NULL is accepted. */
+bool reload_busy(const struct reload *reload);
+
 /* An export has ended. NULL is accepted. */
 void reload_export_ended(struct reload *reload, const char *id);
 

@@ -156,8 +156,10 @@ static void refuse(struct qmp_session *session, const char *class,
 	answer(session, NULL, class, why, id);
 }
 
-static void advance(struct qmp_session *session);
-
+/*
+ * What the client has sent behind it is looked at by the loop: who answers may
+ * be in the middle of something that the next command would take away.
+ */
 static void command_answered(struct qmp_call *call, json_t *value,
 			     const char *class, const char *why)
 {
@@ -174,7 +176,7 @@ static void command_answered(struct qmp_call *call, json_t *value,
 	json_decref(command->request);
 	free(command);
 	if (session && !session->running)
-		advance(session);
+		watch_events(session);
 }
 
 static int lend_socket(struct qmp_call *call)

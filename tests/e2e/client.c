@@ -2,10 +2,13 @@
 /*
  * client - a whole VM's side of a disk, ready for I/O in one call
  */
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base.h"
@@ -13,6 +16,8 @@
 #include "tests/e2e/client.h"
 #include "tests/e2e/sanitizer.h"
 #include "tests/frontend/clock.h"
+
+#define SECTOR_BYTES 512
 
 /*
  * A sanitizer's allocator keeps what was freed, on purpose, or maps notes of
@@ -256,6 +261,64 @@ int client_load(struct client *client, unsigned int queue, unsigned int nr)
 			return ret;
 		nr_done += (unsigned int)ret;
 	}
+	return 0;
+}
+
+uint64_t client_capacity(struct client *client)
+{
+	uint64_t sectors = 0;
+
+	if (fe_session_get_config(&client->session, 0, &sectors,
+				  sizeof(sectors)) < 0)
+		return 0;
+	return le64toh(sectors) * SECTOR_BYTES;
+}
+
+struct fe_blk_request *client_begin_write(struct client *client,
+					  uint64_t offset_bytes)
+{
+	struct fe_blk_request *request = fe_blk_get(&client->blks[0]);
+
+	if (!request)
+		return NULL;
+	request->type = VIRTIO_BLK_T_OUT;
+	request->sector = offset_bytes / SECTOR_BYTES;
+	request->data_bytes = 4096;
+	if (fe_blk_add(request) < 0)
+		return NULL;
+	fe_vring_submit(client->blks[0].vring);
+	return request;
+}
+
+static const uint32_t question[] = { FE_GET_FEATURES, FE_FLAG_VERSION, 0 };
+
+int client_begin_message(struct client *client, size_t nr_bytes)
+{
+	assert(sizeof(question) == CLIENT_MESSAGE_BYTES &&
+	       nr_bytes < sizeof(question));
+	if (send(client->session.sock, question, nr_bytes, MSG_NOSIGNAL) !=
+	    (ssize_t)nr_bytes)
+		return -EPIPE;
+	return 0;
+}
+
+int client_end_message(struct client *client, size_t nr_bytes)
+{
+	struct {
+		uint32_t header[3];
+		uint32_t features[2];
+	} answer;
+	size_t rest = sizeof(question) - nr_bytes;
+
+	if (send(client->session.sock, (const char *)question + nr_bytes, rest,
+		 MSG_NOSIGNAL) != (ssize_t)rest)
+		return -EPIPE;
+	if (recv(client->session.sock, &answer, sizeof(answer), MSG_WAITALL) !=
+	    sizeof(answer))
+		return -ECONNRESET;
+	if (answer.header[0] != FE_GET_FEATURES ||
+	    answer.header[2] != sizeof(answer.features))
+		return -EPROTO;
 	return 0;
 }
 

@@ -81,6 +81,24 @@ bool client_is_drained(const struct fe_vring *vring, uint32_t base);
 /* Write a block, read it back, compare. seed also chooses the place. */
 int client_check_io(struct client *client, unsigned int queue, uint8_t seed);
 
+/* Of the disk, in bytes; 0: the device does not tell. */
+uint64_t client_capacity(struct client *client);
+
+/*
+ * A write of 4096 bytes at this place on queue 0, for which nobody waits yet;
+ * NULL without room.
+ */
+struct fe_blk_request *client_begin_write(struct client *client,
+					  uint64_t offset_bytes);
+
+/*
+ * A message, asking for the features, in two pieces: the first so many bytes;
+ * then the rest, and its answer. CLIENT_MESSAGE_BYTES have to be more.
+ */
+#define CLIENT_MESSAGE_BYTES 12
+int client_begin_message(struct client *client, size_t nr_bytes);
+int client_end_message(struct client *client, size_t nr_bytes);
+
 /* Fill with bytes that depend on seed and place, and compare with them. */
 void client_fill(void *data, size_t bytes, uint64_t seed);
 bool client_filled(const void *data, size_t bytes, uint64_t seed);

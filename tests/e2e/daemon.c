@@ -192,15 +192,30 @@ void daemon_succeed(struct daemon *daemon, const char *const *options)
 	daemon_succeed_as(daemon, &how);
 }
 
-void daemon_does_not_succeed(struct daemon *daemon, const char *why,
+pid_t daemon_start_successor(const struct daemon *daemon,
 			     const char *const *options)
 {
 	const struct daemon_how how = { .options = options };
+
+	return start_successor(daemon, &how);
+}
+
+void daemon_successor_fails(struct daemon *daemon, pid_t pid, const char *why)
+{
 	struct server other = daemon->server;
+
+	other.pid = pid;
+	assert_int_equal(server_wait(&other, SERVER_START_MSEC), 1);
+	assert_true(server_log_count(&daemon->server, why) > 0);
+}
+
+void daemon_does_not_succeed(struct daemon *daemon, const char *why,
+			     const char *const *options)
+{
 	unsigned int nr = server_log_count(&daemon->server, why);
 
-	other.pid = start_successor(daemon, &how);
-	assert_int_equal(server_wait(&other, SERVER_START_MSEC), 1);
+	daemon_successor_fails(daemon, daemon_start_successor(daemon, options),
+			       why);
 	assert_true(server_log_count(&daemon->server, why) > nr);
 }
 
@@ -241,4 +256,56 @@ const struct server *daemon_at(struct daemon *daemon, const char *socket)
 	at = daemon->server;
 	snprintf(at.socket, sizeof(at.socket), "%s/%s", at.dir, socket);
 	return &at;
+}
+
+void daemon_export(struct daemon *daemon, const char *id, const char *node)
+{
+	qmp_do(&daemon->qmp, "block-export-add",
+	       "{'type': 'vhost-user-blk', 'id': '%s', 'node-name': '%s', "
+	       "'writable': true, 'addr': {'type': 'unix', 'path': "
+	       "'%s.sock'}}",
+	       id, node, id);
+}
+
+void daemon_export_faulty(struct daemon *daemon, const char *name,
+			  const char *faults)
+{
+	qmp_do(&daemon->qmp, "blockdev-add",
+	       "{'driver': 'file', 'node-name': '%s', 'filename': 'b.img', "
+	       "'x-fault': %s}",
+	       name, faults);
+	daemon_export(daemon, name, name);
+}
+
+bool daemon_export_is(struct daemon *daemon, const char *id, const char *member)
+{
+	json_t *export =
+		qmp_find(&daemon->qmp, "query-block-exports", "{}", "id", id);
+	json_t *value = json_object_get(export, member);
+	bool is = json_is_true(value);
+
+	if (!json_is_boolean(value))
+		fail_msg("%s is no flag of %s", member, id);
+	json_decref(export);
+	return is;
+}
+
+int daemon_hold_image(struct daemon *daemon, const char *name)
+{
+	int fd = open(daemon_at(daemon, name)->socket, O_RDONLY | O_CLOEXEC);
+
+	signal(SIGIO, SIG_IGN); /* that somebody opens it */
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	return fd;
+}
+
+void daemon_await_opener(int fd)
+{
+	uint64_t deadline = fe_deadline(PATIENCE_MSEC);
+
+	while (fcntl(fd, F_GETLEASE) == F_RDLCK) {
+		assert_true(fe_now_usec() < deadline);
+		usleep(POLL_USEC);
+	}
 }

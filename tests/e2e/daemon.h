@@ -64,6 +64,11 @@ void daemon_succeed_as(struct daemon *daemon, const struct daemon_how *how);
 void daemon_does_not_succeed(struct daemon *daemon, const char *why,
 			     const char *const *options);
 
+/* The same in two steps, of which the first returns the process. */
+pid_t daemon_start_successor(const struct daemon *daemon,
+			     const char *const *options);
+void daemon_successor_fails(struct daemon *daemon, pid_t pid, const char *why);
+
 /* False in a build without libmicrohttpd, which says so when it is asked. */
 bool daemon_has_metrics(void);
 
@@ -76,5 +81,29 @@ void daemon_kill(struct daemon *daemon);
 
 /* What client_open() takes for the socket of this name. */
 const struct server *daemon_at(struct daemon *daemon, const char *socket);
+
+/* Offer this node by this id, writable, on a socket ID.sock. */
+void daemon_export(struct daemon *daemon, const char *id, const char *node);
+
+/*
+ * Open b.img as a node of this name, with faults, an array of their rules, and
+ * offer it by the same name.
+ */
+void daemon_export_faulty(struct daemon *daemon, const char *name,
+			  const char *faults);
+
+/* A member of what query-block-exports says of it, true or false. */
+bool daemon_export_is(struct daemon *daemon, const char *id,
+		      const char *member);
+
+/*
+ * Whoever opens this image for writing waits until the file descriptor that
+ * this returns, a lease, is closed; but for the kernel's patience, which is 45
+ * seconds.
+ */
+int daemon_hold_image(struct daemon *daemon, const char *name);
+
+/* Wait until somebody does. */
+void daemon_await_opener(int fd);
 
 #endif

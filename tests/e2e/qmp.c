@@ -172,6 +172,46 @@ void qmp_fails(struct qmp *qmp, const char *why, const char *command,
 			 qmp_error, why);
 }
 
+static json_t *ask_for_list(struct qmp *qmp, const char *command,
+			    const char *arguments)
+{
+	json_t *list = qmp_ask(qmp, command, "%s", arguments);
+
+	if (!json_is_array(list))
+		fail_msg("%s returns no array", command);
+	return list;
+}
+
+json_t *qmp_find(struct qmp *qmp, const char *command, const char *arguments,
+		 const char *member, const char *text)
+{
+	json_t *list = ask_for_list(qmp, command, arguments);
+	json_t *found = NULL;
+	json_t *element;
+	size_t i;
+
+	json_array_foreach(list, i, element)
+	{
+		const char *is =
+			json_string_value(json_object_get(element, member));
+
+		if (is && !strcmp(is, text))
+			found = element;
+	}
+	json_incref(found);
+	json_decref(list);
+	return found;
+}
+
+size_t qmp_count(struct qmp *qmp, const char *command)
+{
+	json_t *list = ask_for_list(qmp, command, "{}");
+	size_t nr = json_array_size(list);
+
+	json_decref(list);
+	return nr;
+}
+
 static json_t *take_event(struct qmp *qmp, const char *name)
 {
 	json_t *event;

@@ -46,6 +46,16 @@ PRINTF_LIKE(4, 5)
 void qmp_fails(struct qmp *qmp, const char *why, const char *command,
 	       const char *arguments, ...);
 
+/*
+ * The command returns an array of objects. A new reference to the one in which
+ * this member has this text; NULL: there is none.
+ */
+json_t *qmp_find(struct qmp *qmp, const char *command, const char *arguments,
+		 const char *member, const char *text);
+
+/* How many there are. */
+size_t qmp_count(struct qmp *qmp, const char *command);
+
 /* Wait for an event; its data, borrowed until the next call. */
 json_t *qmp_event(struct qmp *qmp, const char *name);
 

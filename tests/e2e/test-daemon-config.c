@@ -149,24 +149,6 @@ static void expect_failure(json_t *report, const char *file, int line,
 			 line);
 }
 
-static bool is_connected(struct daemon *daemon, const char *id)
-{
-	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
-	bool connected = false;
-	json_t *export;
-	size_t i;
-
-	json_array_foreach(list, i, export)
-	{
-		if (!strcmp(json_string_value(json_object_get(export, "id")),
-			    id))
-			connected = json_is_true(
-				json_object_get(export, "x-connected"));
-	}
-	json_decref(list);
-	return connected;
-}
-
 /* A guest uses the disk and goes, which was noticed when this returns. */
 static void use(struct daemon *daemon, const char *id)
 {
@@ -178,7 +160,8 @@ static void use(struct daemon *daemon, const char *id)
 			 0);
 	assert_int_equal(client_load(&client, 0, 100), 0);
 	client_close(&client);
-	for (unsigned int i = 0; is_connected(daemon, id); i++) {
+	for (unsigned int i = 0; daemon_export_is(daemon, id, "x-connected");
+	     i++) {
 		assert_true(i < 10000);
 		usleep(1000);
 	}
@@ -259,9 +242,9 @@ static void what_is_in_use_is_changed_by_force_only(void **state)
 		       "a front-end is connected");
 	json_decref(report);
 	assert_int_equal(client_load(&client, 0, 10), 0);
-	assert_true(is_connected(&daemon, "vm2"));
+	assert_true(daemon_export_is(&daemon, "vm2", "x-connected"));
 	expect_reload(&daemon, "hard", "", "", "export vm2");
-	assert_false(is_connected(&daemon, "vm2"));
+	assert_false(daemon_export_is(&daemon, "vm2", "x-connected"));
 	client_close(&client);
 	use(&daemon, "vm2");
 	daemon_stop(&daemon);
@@ -348,13 +331,9 @@ static void a_wrong_file_changes_nothing(void **state)
 	daemon_stop(&daemon);
 }
 
-static unsigned int nr_exports(struct daemon *daemon)
+static size_t nr_exports(struct daemon *daemon)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
-	unsigned int nr = (unsigned int)json_array_size(list);
-
-	json_decref(list);
-	return nr;
+	return qmp_count(&daemon->qmp, "query-block-exports");
 }
 
 static void await_exports(struct daemon *daemon, unsigned int nr)
@@ -456,20 +435,6 @@ static void control_sockets_and_settings_are_for_the_start(void **state)
 	daemon_stop(&daemon);
 }
 
-/* A lease on the image has whoever opens it wait for its holder. */
-static int hold_image(struct daemon *daemon, const char *name)
-{
-	char path[160];
-	int fd;
-
-	signal(SIGIO, SIG_IGN);
-	snprintf(path, sizeof(path), "%s/%s", daemon->server.dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
-	return fd;
-}
-
 static void storage_that_does_not_answer_delays_nobody_else(void **state)
 {
 	struct daemon daemon;
@@ -477,7 +442,7 @@ static void storage_that_does_not_answer_delays_nobody_else(void **state)
 
 	(void)state;
 	start(&daemon);
-	fd = hold_image(&daemon, "b.img");
+	fd = daemon_hold_image(&daemon, "b.img");
 	write_file(&daemon, "conf/2.conf",
 		   EXPORT("vm3", "disk3") DISK("disk3", "b.img")
 			   EXPORT("vm4", "disk4") DISK("disk4", "c.img"));
@@ -491,6 +456,42 @@ static void storage_that_does_not_answer_delays_nobody_else(void **state)
 	close(fd);
 	await_exports(&daemon, 4);
 	use(&daemon, "vm3");
+	daemon_stop(&daemon);
+}
+
+/* What is gone already would come back here, and not there. */
+static void nobody_takes_over_in_the_middle_of_a_reload(void **state)
+{
+	static const char slow_disk[] =
+		DISK("slow", "b.img") "x-fault = write,nth=1,delay=1s\n" EXPORT(
+			"vm3", "slow");
+	struct client client = { 0 };
+	struct daemon daemon;
+	struct qmp other;
+	json_t *there;
+
+	(void)state;
+	prepare(&daemon);
+	write_file(&daemon, "conf/3.conf", slow_disk);
+	daemon_begin(&daemon, from_files);
+	assert_int_equal(
+		client_open(&client, daemon_at(&daemon, "vm3.sock"), NULL), 0);
+	assert_non_null(client_begin_write(&client, 0));
+	assert_int_equal(client_check_io(&client, 0, 1), 0); /* it is taken */
+	remove_file(&daemon, "conf/3.conf");
+	qmp_open(&other, daemon.server.socket);
+	qmp_order(&other, "x-config-reload", "{'mode': 'hard'}");
+	while (!daemon_export_is(&daemon, "vm3", "shutting-down"))
+		usleep(1000);
+	there = qmp_ask(&daemon.qmp, "x-query-hand-over", "{}");
+	qmp_fails(&daemon.qmp, "A command is under way", "x-hand-over",
+		  "{'generation': %lld}",
+		  (long long)json_integer_value(
+			  json_object_get(there, "generation")));
+	json_decref(there);
+	json_decref(qmp_answer(&other));
+	qmp_close(&other);
+	client_close(&client);
 	daemon_stop(&daemon);
 }
 
@@ -509,6 +510,7 @@ int main(void)
 		cmocka_unit_test(what_clients_have_done_is_left_alone),
 		cmocka_unit_test(
 			storage_that_does_not_answer_delays_nobody_else),
+		cmocka_unit_test(nobody_takes_over_in_the_middle_of_a_reload),
 		cmocka_unit_test(
 			control_sockets_and_settings_are_for_the_start),
 	};

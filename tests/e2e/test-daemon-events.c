@@ -18,10 +18,6 @@
 #include "tests/e2e/ring.h"
 #include "tests/frontend/clock.h"
 
-#define EXPORT                                                                 \
-	"{'type': 'vhost-user-blk', 'id': '%s', 'node-name': '%s', "           \
-	"'writable': true, 'addr': {'type': 'unix', 'path': '%s.sock'}}"
-
 static void expect_text(const json_t *data, const char *name, const char *text)
 {
 	const json_t *value = json_object_get(data, name);
@@ -108,11 +104,9 @@ static void a_storm_of_them_is_told_at_a_bounded_rate(void **state)
 
 static void add_failing_disk(struct daemon *daemon)
 {
-	qmp_do(&daemon->qmp, "blockdev-add",
-	       "{'driver': 'file', 'node-name': 'bad', 'filename': 'b.img', "
-	       "'x-fault': ['write,error=ENOSPC', "
-	       "'discard,error=EOPNOTSUPP']}");
-	qmp_do(&daemon->qmp, "block-export-add", EXPORT, "bad", "bad", "bad");
+	daemon_export_faulty(daemon, "bad",
+			     "['write,error=ENOSPC', "
+			     "'discard,error=EOPNOTSUPP']");
 }
 
 static void

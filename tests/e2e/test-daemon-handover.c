@@ -49,91 +49,42 @@ static void upgrades_inside_half_a_message_lose_nothing(void **state)
 {
 	struct daemon daemon;
 	struct client client = { 0 };
-	const uint32_t message[] = { FE_GET_FEATURES, FE_FLAG_VERSION, 0 };
-	uint32_t answer[3];
 
 	(void)state;
 	daemon_start(&daemon, daemon_two_disks);
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
-	for (size_t half = 1; half < sizeof(message); half += 3) {
-		assert_int_equal(send(client.session.sock, message, half, 0),
-				 half);
+	for (size_t half = 1; half < CLIENT_MESSAGE_BYTES; half += 3) {
+		assert_int_equal(client_begin_message(&client, half), 0);
 		daemon_succeed(&daemon, NULL);
-		assert_int_equal(send(client.session.sock,
-				      (const char *)message + half,
-				      sizeof(message) - half, 0),
-				 sizeof(message) - half);
-		assert_int_equal(recv(client.session.sock, answer,
-				      sizeof(answer), MSG_WAITALL),
-				 sizeof(answer));
-		assert_int_equal(answer[0], FE_GET_FEATURES);
-		assert_int_equal(
-			recv(client.session.sock, answer, 8, MSG_WAITALL), 8);
+		assert_int_equal(client_end_message(&client, half), 0);
 		assert_int_equal(client_check_io(&client, 0, (uint8_t)half), 0);
 	}
 	client_close(&client);
 	daemon_stop(&daemon);
 }
 
-/* The number of exports that have a member of this value. */
-static size_t count_exports(struct daemon *daemon, const char *member,
-			    const char *value)
+/* An export has a member of this value. */
+static bool has_export(struct daemon *daemon, const char *member,
+		       const char *value)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
-	size_t nr = 0;
-	json_t *export;
-	size_t i;
+	json_t *export = qmp_find(&daemon->qmp, "query-block-exports", "{}",
+				  member, value);
 
-	json_array_foreach(list, i, export)
-	{
-		const char *found =
-			json_string_value(json_object_get(export, member));
-
-		if (found && !strcmp(found, value))
-			nr++;
-	}
-	json_decref(list);
-	return nr;
-}
-
-/* A new reference to what query-block-exports says of it. */
-static json_t *describe(struct daemon *daemon, const char *id)
-{
-	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
-	json_t *found = NULL;
-	json_t *export;
-	size_t i;
-
-	json_array_foreach(list, i, export)
-	{
-		if (!strcmp(json_string_value(json_object_get(export, "id")),
-			    id))
-			found = json_incref(export);
-	}
-	json_decref(list);
-	assert_non_null(found);
-	return found;
+	json_decref(export);
+	return export;
 }
 
 static json_int_t number_of(struct daemon *daemon, const char *id,
 			    const char *member, const char *name)
 {
-	json_t *export = describe(daemon, id);
+	json_t *export =
+		qmp_find(&daemon->qmp, "query-block-exports", "{}", "id", id);
 	json_int_t number = json_integer_value(
 		json_object_get(json_object_get(export, member), name));
 
 	json_decref(export);
 	return number;
-}
-
-static bool is_paused(struct daemon *daemon, const char *id)
-{
-	json_t *export = describe(daemon, id);
-	bool paused = json_is_true(json_object_get(export, "x-paused"));
-
-	json_decref(export);
-	return paused;
 }
 
 static json_int_t group_limit(struct daemon *daemon, const char *id,
@@ -180,12 +131,12 @@ static void what_was_changed_by_command_comes_along(void **state)
 	daemon_succeed(&daemon, NULL);
 	assert_int_equal(number_of(&daemon, "e2", "x-limits", "iops-total"),
 			 4321);
-	assert_true(is_paused(&daemon, "e0"));
+	assert_true(daemon_export_is(&daemon, "e0", "x-paused"));
 	qmp_do(&daemon.qmp, "x-export-resume", "{'id': 'e0'}");
 	assert_int_equal(group_limit(&daemon, "g", "iops-total"), 777);
-	assert_int_equal(count_exports(&daemon, "id", "e0"), 1);
-	assert_int_equal(count_exports(&daemon, "id", "e1"), 0);
-	assert_int_equal(count_exports(&daemon, "node-name", "b"), 1);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-block-exports"), 2);
+	assert_true(has_export(&daemon, "id", "e0"));
+	assert_true(has_export(&daemon, "node-name", "b"));
 	qmp_fails(&daemon.qmp, "not found", "object-del", "{'id': 't0'}");
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e2.sock"), NULL), 0);
@@ -235,6 +186,135 @@ static void a_successor_that_fails_leaves_all_as_it_was(void **state)
 	daemon_succeed(&daemon, NULL);
 	load_goes_on(&load);
 	load_end(&load);
+	daemon_stop(&daemon);
+}
+
+/*
+ * What there is changes while it gets ready, so that it is refused when it asks
+ * for all; by then it serves a disk of its own.
+ */
+static void a_successor_that_fails_at_last_serves_nothing_any_more(void **state)
+{
+	static const char *const own_disk[] = {
+		"--blockdev",
+		"file,node-name=own,filename=b.img",
+		"--export",
+		"vhost-user-blk,id=own,node-name=own,addr.type=unix,"
+		"addr.path=own.sock,writable=on",
+		NULL,
+	};
+	struct daemon daemon;
+	struct load load;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	daemon_start(&daemon, daemon_two_disks);
+	load_begin(&load, daemon_at(&daemon, "e0.sock"), 4, true);
+	fd = daemon_hold_image(&daemon, "b.img");
+	pid = daemon_start_successor(&daemon, own_disk);
+	daemon_await_opener(fd);
+	qmp_do(&daemon.qmp, "object-del", "{'id': 't1'}");
+	close(fd);
+	daemon_successor_fails(&daemon, pid,
+			       "the other process goes on with its disks");
+	assert_int_equal(server_log_count(&daemon.server, "begin again"), 1);
+	assert_int_equal(access(daemon_at(&daemon, "own.sock")->socket, F_OK),
+			 -1);
+	load_goes_on(&load);
+	daemon_succeed(&daemon, own_disk);
+	load_goes_on(&load);
+	load_end(&load);
+	assert_int_equal(client_fresh_io(daemon_at(&daemon, "own.sock")), 0);
+	daemon_stop(&daemon);
+}
+
+/* A guest was told of it, so a successor has to know. */
+static void
+a_successor_that_has_opened_what_is_resized_begins_again(void **state)
+{
+	static const char *const more[] = {
+		"--blockdev", "file,node-name=more,filename=b.img", NULL
+	};
+	struct daemon daemon;
+	struct client client = { 0 };
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	daemon_start(&daemon, daemon_two_disks);
+	assert_int_equal(
+		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
+	fd = daemon_hold_image(&daemon, "b.img");
+	pid = daemon_start_successor(&daemon, more);
+	daemon_await_opener(fd);
+	qmp_do(&daemon.qmp, "block_resize",
+	       "{'node-name': 'disk0', 'size': 16777216}");
+	close(fd);
+	daemon_successor_fails(&daemon, pid, "begin again");
+	assert_int_equal(client_capacity(&client), 16777216);
+	daemon_succeed(&daemon, NULL);
+	assert_int_equal(client_capacity(&client), 16777216);
+	assert_int_equal(client_check_io(&client, 0, 1), 0);
+	client_close(&client);
+	daemon_stop(&daemon);
+}
+
+/* It has no job yet: it waits for a write of a guest first. */
+static void nobody_takes_over_while_an_image_is_about_to_be_cut(void **state)
+{
+	struct client client = { 0 };
+	struct daemon daemon;
+	struct qmp other;
+
+	(void)state;
+	daemon_start(&daemon, NULL);
+	daemon_export_faulty(&daemon, "slow", "['write,nth=1,delay=1s']");
+	assert_int_equal(
+		client_open(&client, daemon_at(&daemon, "slow.sock"), NULL), 0);
+	assert_non_null(client_begin_write(&client, 0));
+	assert_int_equal(client_check_io(&client, 0, 0), 0);
+	qmp_open(&other, daemon.server.socket);
+	qmp_order(&other, "block_resize",
+		  "{'node-name': 'slow', 'size': 4096}");
+	while (!server_log_count(&daemon.server, "under way"))
+		daemon_does_not_succeed(&daemon, "cannot take over", NULL);
+	json_decref(qmp_answer(&other));
+	daemon_succeed(&daemon, NULL);
+	assert_int_equal(client_capacity(&client), 4096);
+	qmp_close(&other);
+	client_close(&client);
+	daemon_stop(&daemon);
+}
+
+static void names_with_slashes_come_along(void **state)
+{
+	struct daemon daemon;
+
+	(void)state;
+	daemon_start(&daemon, daemon_two_disks);
+	for (unsigned int i = 0; i < 3; i++)
+		qmp_do(&daemon.qmp, "object-add",
+		       "{'qom-type': 'throttle-group', 'id': '%s', "
+		       "'limits': {'iops-total': 1}}",
+		       (const char *[]){ "a/b", "c/b", "b" }[i]);
+	qmp_do(&daemon.qmp, "qom-set",
+	       "{'path': 'a/b', 'property': 'limits', 'value': "
+	       "{'iops-total': 2}}");
+	qmp_do(&daemon.qmp, "qom-set",
+	       "{'path': '/objects/b', 'property': 'limits', 'value': "
+	       "{'iops-total': 3}}");
+	qmp_do(&daemon.qmp, "qom-set",
+	       "{'path': '/objects/c/b', 'property': 'limits', 'value': "
+	       "{'iops-total': 4}}");
+	qmp_do(&daemon.qmp, "object-del", "{'id': 'c/b'}");
+	daemon_succeed(&daemon, NULL);
+	assert_int_equal(group_limit(&daemon, "a/b", "iops-total"), 2);
+	assert_int_equal(group_limit(&daemon, "b", "iops-total"), 3);
+	qmp_fails(&daemon.qmp, "at most 1024 bytes", "block-export-add",
+		  "{'type': 'vhost-user-blk', 'id': '%01025d', 'node-name': "
+		  "'disk1', 'addr': {'type': 'unix', 'path': 'x.sock'}}",
+		  0);
 	daemon_stop(&daemon);
 }
 
@@ -323,6 +403,13 @@ int main(void)
 		cmocka_unit_test(
 			the_cache_mode_that_a_guest_has_set_comes_along),
 		cmocka_unit_test(a_successor_that_fails_leaves_all_as_it_was),
+		cmocka_unit_test(
+			a_successor_that_fails_at_last_serves_nothing_any_more),
+		cmocka_unit_test(
+			a_successor_that_has_opened_what_is_resized_begins_again),
+		cmocka_unit_test(
+			nobody_takes_over_while_an_image_is_about_to_be_cut),
+		cmocka_unit_test(names_with_slashes_come_along),
 		cmocka_unit_test(a_taker_that_is_gone_halfway_changes_nothing),
 		cmocka_unit_test(what_has_changed_meanwhile_is_asked_for_again),
 		cmocka_unit_test(there_has_to_be_somebody_whose_place_is_taken),

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -51,31 +50,18 @@ static void moves_beside_half_a_message_lose_nothing(void **state)
 {
 	struct daemon daemon;
 	struct client client = { 0 };
-	const uint32_t message[] = { FE_GET_FEATURES, FE_FLAG_VERSION, 0 };
-	uint32_t answer[3];
 
 	(void)state;
 	daemon_start(&daemon, daemon_two_disks);
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e0.sock"), NULL), 0);
 	for (unsigned int i = 0; i < 100; i++) {
-		size_t half = 1 + i % (sizeof(message) - 1);
+		size_t half = 1 + i % (CLIENT_MESSAGE_BYTES - 1);
 
-		assert_int_equal(send(client.session.sock, message, half, 0),
-				 half);
+		assert_int_equal(client_begin_message(&client, half), 0);
 		qmp_do(&daemon.qmp, "x-export-move",
 		       "{'id': 'e0', 'iothread': 't%u'}", i % 2);
-		assert_int_equal(send(client.session.sock,
-				      (const char *)message + half,
-				      sizeof(message) - half, 0),
-				 sizeof(message) - half);
-		assert_int_equal(recv(client.session.sock, answer,
-				      sizeof(answer), MSG_WAITALL),
-				 sizeof(answer));
-		assert_int_equal(answer[0], FE_GET_FEATURES);
-		assert_int_equal(answer[2], 8);
-		assert_int_equal(
-			recv(client.session.sock, answer, 8, MSG_WAITALL), 8);
+		assert_int_equal(client_end_message(&client, half), 0);
 		assert_int_equal(client_check_io(&client, 0, (uint8_t)i), 0);
 	}
 	client_close(&client);
@@ -85,19 +71,13 @@ static void moves_beside_half_a_message_lose_nothing(void **state)
 /* How many queues an I/O thread runs. */
 static json_int_t nr_queues_of(struct daemon *daemon, const char *id)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-iothreads", "{}");
-	json_int_t nr = -1;
-	json_t *iothread;
-	size_t i;
+	json_t *iothread =
+		qmp_find(&daemon->qmp, "query-iothreads", "{}", "id", id);
+	json_int_t nr =
+		json_integer_value(json_object_get(iothread, "x-queues"));
 
-	json_array_foreach(list, i, iothread)
-	{
-		if (!strcmp(json_string_value(json_object_get(iothread, "id")),
-			    id))
-			nr = json_integer_value(
-				json_object_get(iothread, "x-queues"));
-	}
-	json_decref(list);
+	assert_non_null(iothread);
+	json_decref(iothread);
 	return nr;
 }
 

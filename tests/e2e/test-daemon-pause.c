@@ -36,31 +36,14 @@ static void drain_disk(struct daemon *daemon, const char *id)
 
 static bool is_paused(struct daemon *daemon, const char *id)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-block-exports", "{}");
-	bool paused = false;
-	json_t *export;
-	size_t i;
-
-	json_array_foreach(list, i, export)
-	{
-		if (!strcmp(json_string_value(json_object_get(export, "id")),
-			    id))
-			paused = json_is_true(
-				json_object_get(export, "x-paused"));
-	}
-	json_decref(list);
-	return paused;
+	return daemon_export_is(daemon, id, "x-paused");
 }
 
 static struct fe_blk_request *begin_write(struct client *client)
 {
-	struct fe_blk_request *request = fe_blk_get(&client->blks[0]);
+	struct fe_blk_request *request = client_begin_write(client, 32768);
 
-	request->type = VIRTIO_BLK_T_OUT;
-	request->sector = 64;
-	request->data_bytes = 4096;
-	assert_int_equal(fe_blk_add(request), 0);
-	fe_vring_submit(client->blks[0].vring);
+	assert_non_null(request);
 	return request;
 }
 
@@ -69,16 +52,6 @@ static void end_write(struct fe_blk_request *request)
 	assert_int_equal(fe_blk_wait(request, LATE_MSEC), 0);
 	assert_int_equal(fe_blk_result(request), 0);
 	fe_blk_put(request);
-}
-
-static uint64_t capacity_of(struct client *client)
-{
-	uint64_t sectors = 0;
-
-	assert_int_equal(fe_session_get_config(&client->session, 0, &sectors,
-					       sizeof(sectors)),
-			 0);
-	return sectors * 512;
 }
 
 static void use_other_disk(struct daemon *daemon)
@@ -111,7 +84,7 @@ static void a_paused_disk_answers_the_front_end_and_not_its_guest(void **state)
 	request = begin_write(&client);
 	pause_disk(&daemon, "e0");
 	drain_disk(&daemon, "e0");
-	assert_int_equal(capacity_of(&client), DAEMON_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), DAEMON_IMAGE_BYTES);
 	use_other_disk(&daemon);
 	assert_int_equal(client_used_state(client.blks[0].vring), used);
 	resume_disk(&daemon, "e0");
@@ -164,7 +137,7 @@ static void front_ends_come_and_go_while_it_is_paused(void **state)
 				 0);
 		used = client_used_state(client.blks[0].vring);
 		begin_write(&client);
-		capacity_of(&client);
+		assert_int_equal(client_capacity(&client), DAEMON_IMAGE_BYTES);
 		assert_int_equal(client_used_state(client.blks[0].vring), used);
 		client_close(&client);
 	}
@@ -243,12 +216,9 @@ static void a_drain_waits_for_what_is_under_way(void **state)
 
 	(void)state;
 	daemon_start(&daemon, NULL);
-	qmp_do(&daemon.qmp, "blockdev-add",
-	       "{'driver': 'file', 'node-name': 'slow', 'filename': 'b.img', "
-	       "'x-fault': ['write,nth=2,delay=1s', 'flush,nth=2,error=EIO']}");
-	qmp_do(&daemon.qmp, "block-export-add",
-	       "{'type': 'vhost-user-blk', 'id': 'e', 'node-name': 'slow', "
-	       "'writable': true, 'addr': {'type': 'unix', 'path': 'e.sock'}}");
+	daemon_export_faulty(&daemon, "e",
+			     "['write,nth=2,delay=1s', "
+			     "'flush,nth=2,error=EIO']");
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
@@ -267,6 +237,46 @@ static void a_drain_waits_for_what_is_under_way(void **state)
 	daemon_stop(&daemon);
 }
 
+/*
+ * What a client has sent behind a command is looked at when whoever answers
+ * that has come to its end, and has no use for the disk any more.
+ */
+static void a_disk_can_be_removed_by_the_command_behind_a_pause(void **state)
+{
+	static const char *const slow[] = { "x-export-pause",
+					    "x-export-drain" };
+	struct client client = { 0 };
+	struct daemon daemon;
+
+	(void)state;
+	daemon_start(&daemon, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+		daemon_export_faulty(&daemon, "e",
+				     "['write,nth=2,delay=200ms']");
+		assert_int_equal(client_open(&client,
+					     daemon_at(&daemon, "e.sock"),
+					     NULL),
+				 0);
+		assert_int_equal(client_check_io(&client, 0, 1), 0);
+		begin_write(&client);
+		assert_int_equal(client_check_io(&client, 0, 2), 0);
+		qmp_order(&daemon.qmp, slow[i], "{'id': 'e'}");
+		qmp_order(&daemon.qmp, "block-export-del",
+			  "{'id': 'e', 'mode': 'hard'}");
+		qmp_order(&daemon.qmp, "query-block-exports", "{}");
+		for (unsigned int nr = 0; nr < 3; nr++) {
+			json_t *answer = qmp_answer(&daemon.qmp);
+
+			assert_non_null(answer);
+			json_decref(answer);
+		}
+		qmp_event(&daemon.qmp, "BLOCK_EXPORT_DELETED");
+		qmp_do(&daemon.qmp, "blockdev-del", "{'node-name': 'e'}");
+		client_close(&client);
+	}
+	daemon_stop(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +286,8 @@ int main(void)
 		cmocka_unit_test(front_ends_come_and_go_while_it_is_paused),
 		cmocka_unit_test(rings_stop_and_start_while_it_is_paused),
 		cmocka_unit_test(a_paused_disk_can_be_removed),
+		cmocka_unit_test(
+			a_disk_can_be_removed_by_the_command_behind_a_pause),
 		cmocka_unit_test(a_drain_waits_for_what_is_under_way),
 	};
 

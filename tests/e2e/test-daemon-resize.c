@@ -27,12 +27,7 @@
 #define SECTOR_BYTES 512
 #define LATE_MSEC    20000
 #define MIB	     (UINT64_C(1) << 20)
-#define SLOW_DISK(delay)                                                       \
-	"{'driver': 'file', 'node-name': 'slow', 'filename': 'b.img', "        \
-	"'x-fault': ['write,first=1,delay=" delay "']}"
-#define EXPORT                                                                 \
-	"{'type': 'vhost-user-blk', 'id': '%s', 'node-name': '%s', "           \
-	"'writable': true, 'addr': {'type': 'unix', 'path': '%s.sock'}}"
+#define SLOW(delay)  "['write,first=1,delay=" delay "']"
 
 static void resize(struct daemon *daemon, const char *node, uint64_t bytes)
 {
@@ -51,36 +46,16 @@ static uint64_t file_bytes(const struct daemon *daemon, const char *name)
 	return (uint64_t)status.st_size;
 }
 
-static uint64_t capacity_of(struct client *client)
-{
-	uint64_t sectors;
-
-	assert_int_equal(fe_session_get_config(&client->session, 0, &sectors,
-					       sizeof(sectors)),
-			 0);
-	return sectors * SECTOR_BYTES;
-}
-
-/* Of all nodes that have this image. */
 static uint64_t node_bytes(struct qmp *qmp, const char *name)
 {
-	json_t *list = qmp_ask(qmp, "query-named-block-nodes", "{}");
-	json_int_t bytes = -1;
-	json_t *node;
-	size_t i;
+	json_t *node = qmp_find(qmp, "query-named-block-nodes", "{}",
+				"node-name", name);
+	json_t *image = json_object_get(node, "image");
+	json_int_t bytes =
+		json_integer_value(json_object_get(image, "virtual-size"));
 
-	json_array_foreach(list, i, node)
-	{
-		json_t *image = json_object_get(node, "image");
-
-		if (!strcmp(json_string_value(
-				    json_object_get(node, "node-name")),
-			    name))
-			bytes = json_integer_value(
-				json_object_get(image, "virtual-size"));
-	}
-	json_decref(list);
-	assert_true(bytes >= 0);
+	json_decref(node);
+	assert_true(bytes > 0);
 	return (uint64_t)bytes;
 }
 
@@ -134,7 +109,7 @@ static void a_guest_is_told_of_its_disks_new_size(void **state)
 	resize(&daemon, "disk0", 2 * DAEMON_IMAGE_BYTES);
 	expect_event(&daemon, "e0", "disk0", 2 * DAEMON_IMAGE_BYTES);
 	expect_told(channel);
-	assert_int_equal(capacity_of(&client), 2 * DAEMON_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), 2 * DAEMON_IMAGE_BYTES);
 	assert_int_equal(file_bytes(&daemon, "a.img"), 2 * DAEMON_IMAGE_BYTES);
 	assert_int_equal(node_bytes(&daemon.qmp, "file0"),
 			 2 * DAEMON_IMAGE_BYTES);
@@ -143,7 +118,7 @@ static void a_guest_is_told_of_its_disks_new_size(void **state)
 	/* And of the one that has it */
 	resize(&daemon, "file0", MIB);
 	expect_event(&daemon, "e0", "disk0", MIB);
-	assert_int_equal(capacity_of(&client), MIB);
+	assert_int_equal(client_capacity(&client), MIB);
 	assert_int_equal(file_bytes(&daemon, "a.img"), MIB);
 	write_sector(&client, MIB, -EIO);
 	write_sector(&client, MIB - SECTOR_BYTES, 0);
@@ -205,7 +180,7 @@ static void a_disk_shrinks_while_guests_use_what_goes(void **state)
 
 	(void)state;
 	daemon_start(&daemon, daemon_two_disks);
-	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e2", "disk0", "e2");
+	daemon_export(&daemon, "e2", "disk0");
 	load_begin(&load, daemon_at(&daemon, "e0.sock"), 4, true);
 	memset(&poacher, 0, sizeof(poacher));
 	assert_int_equal(client_open(&poacher.client,
@@ -230,16 +205,22 @@ static void a_disk_shrinks_while_guests_use_what_goes(void **state)
 	daemon_stop(&daemon);
 }
 
-/* A write to the end of the slow disk, which takes its time. */
-static struct fe_blk_request *begin_slow_write(struct client *client)
+/*
+ * A write to the end of a slow disk, which takes its time, and others behind
+ * it, so that it was taken.
+ */
+static struct fe_blk_request *
+use_slow_disk(struct daemon *daemon, const char *faults, struct client *client)
 {
-	struct fe_blk_request *request = fe_blk_get(&client->blks[0]);
+	struct fe_blk_request *request;
 
-	request->type = VIRTIO_BLK_T_OUT;
-	request->sector = (DAEMON_IMAGE_BYTES - 4096) / SECTOR_BYTES;
-	request->data_bytes = 4096;
-	assert_int_equal(fe_blk_add(request), 0);
-	fe_vring_submit(client->blks[0].vring);
+	daemon_start(daemon, NULL);
+	daemon_export_faulty(daemon, "slow", faults);
+	assert_int_equal(
+		client_open(client, daemon_at(daemon, "slow.sock"), NULL), 0);
+	request = client_begin_write(client, DAEMON_IMAGE_BYTES - 4096);
+	assert_non_null(request);
+	assert_int_equal(client_check_io(client, 0, 0), 0);
 	return request;
 }
 
@@ -251,6 +232,14 @@ static void wait_until_it_shrinks(struct qmp *qmp, uint64_t bytes)
 	}
 }
 
+/* Another client does that; its answer comes when all have ended. */
+static void begin_to_shrink(struct daemon *daemon, struct qmp *other)
+{
+	qmp_open(other, daemon->server.socket);
+	qmp_order(other, "block_resize", "{'node-name': 'slow', 'size': 4096}");
+	wait_until_it_shrinks(&daemon->qmp, 4096);
+}
+
 static void what_was_taken_before_ends_before_the_image_is_cut(void **state)
 {
 	struct fe_blk_request *request;
@@ -259,17 +248,8 @@ static void what_was_taken_before_ends_before_the_image_is_cut(void **state)
 	struct qmp other;
 
 	(void)state;
-	daemon_start(&daemon, NULL);
-	qmp_do(&daemon.qmp, "blockdev-add", SLOW_DISK("2s"));
-	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e", "slow", "e");
-	assert_int_equal(
-		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);
-	request = begin_slow_write(&client);
-	assert_int_equal(client_check_io(&client, 0, 0), 0); /* it is taken */
-	qmp_open(&other, daemon.server.socket);
-	qmp_order(&other, "block_resize",
-		  "{'node-name': 'slow', 'size': 4096}");
-	wait_until_it_shrinks(&daemon.qmp, 4096);
+	request = use_slow_disk(&daemon, SLOW("2s"), &client);
+	begin_to_shrink(&daemon, &other);
 	assert_int_equal(file_bytes(&daemon, "b.img"), DAEMON_IMAGE_BYTES);
 	qmp_fails(&daemon.qmp, "is being resized", "block_resize",
 		  "{'node-name': 'slow', 'size': 8192}");
@@ -295,18 +275,10 @@ static void a_disk_goes_while_it_is_resized(void **state)
 	struct qmp other;
 
 	(void)state;
-	daemon_start(&daemon, NULL);
-	qmp_do(&daemon.qmp, "blockdev-add", SLOW_DISK("500ms"));
-	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e", "slow", "e");
-	assert_int_equal(
-		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);
-	begin_slow_write(&client);
-	assert_int_equal(client_check_io(&client, 0, 0), 0);
-	qmp_open(&other, daemon.server.socket);
-	qmp_order(&other, "block_resize",
-		  "{'node-name': 'slow', 'size': 4096}");
-	wait_until_it_shrinks(&daemon.qmp, 4096);
-	qmp_do(&daemon.qmp, "block-export-del", "{'id': 'e', 'mode': 'hard'}");
+	use_slow_disk(&daemon, SLOW("500ms"), &client);
+	begin_to_shrink(&daemon, &other);
+	qmp_do(&daemon.qmp, "block-export-del",
+	       "{'id': 'slow', 'mode': 'hard'}");
 	qmp_event(&daemon.qmp, "BLOCK_EXPORT_DELETED");
 	json_decref(qmp_answer(&other));
 	assert_int_equal(file_bytes(&daemon, "b.img"), 4096);
@@ -383,13 +355,13 @@ static void a_disk_that_cannot_shrink_stays_as_it_is(void **state)
 
 	(void)state;
 	fd = start_with_sealed_image(&daemon);
-	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e", "sealed", "e");
+	daemon_export(&daemon, "e", "sealed");
 	assert_int_equal(
 		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);
 	qmp_fails(&daemon.qmp, "its size is fixed", "block_resize",
 		  "{'node-name': 'sealed', 'size': 4096}");
 	expect_event(&daemon, "e", "sealed", DAEMON_IMAGE_BYTES);
-	assert_int_equal(capacity_of(&client), DAEMON_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), DAEMON_IMAGE_BYTES);
 	write_sector(&client, DAEMON_IMAGE_BYTES - SECTOR_BYTES, 0);
 	client_close(&client);
 	close(fd);
@@ -445,7 +417,7 @@ static void a_size_that_changes_by_itself_is_seen(void **state)
 	assert_int_equal(truncate(path, 2 * DAEMON_IMAGE_BYTES), 0);
 	expect_event(&daemon, "e0", "n", 2 * DAEMON_IMAGE_BYTES);
 	expect_told(channel);
-	assert_int_equal(capacity_of(&client), 2 * DAEMON_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), 2 * DAEMON_IMAGE_BYTES);
 	assert_int_equal(truncate(path, DAEMON_IMAGE_BYTES), 0);
 	expect_event(&daemon, "e0", "n", DAEMON_IMAGE_BYTES);
 	write_sector(&client, DAEMON_IMAGE_BYTES, -EIO);
@@ -486,17 +458,8 @@ static void the_end_does_not_wait_for_a_resize(void **state)
 	struct qmp other;
 
 	(void)state;
-	daemon_start(&daemon, NULL);
-	qmp_do(&daemon.qmp, "blockdev-add", SLOW_DISK("500ms"));
-	qmp_do(&daemon.qmp, "block-export-add", EXPORT, "e", "slow", "e");
-	assert_int_equal(
-		client_open(&client, daemon_at(&daemon, "e.sock"), NULL), 0);
-	begin_slow_write(&client);
-	assert_int_equal(client_check_io(&client, 0, 0), 0);
-	qmp_open(&other, daemon.server.socket);
-	qmp_order(&other, "block_resize",
-		  "{'node-name': 'slow', 'size': 4096}");
-	wait_until_it_shrinks(&daemon.qmp, 4096);
+	use_slow_disk(&daemon, SLOW("500ms"), &client);
+	begin_to_shrink(&daemon, &other);
 	daemon_stop(&daemon);
 	client_close(&client);
 	qmp_close(&other);

@@ -48,15 +48,6 @@ static void add_disk(struct daemon *daemon)
 	       "'num-queues': 2, 'iothread': ['io 1/%%']}");
 }
 
-static unsigned int nr_of(struct daemon *daemon, const char *query)
-{
-	json_t *list = qmp_ask(&daemon->qmp, query, "{}");
-	unsigned int nr = (unsigned int)json_array_size(list);
-
-	json_decref(list);
-	return nr;
-}
-
 static unsigned int nr_files(struct daemon *daemon)
 {
 	expect(run("ls -A %s/state | wc -l", daemon->server.dir), 0);
@@ -84,13 +75,13 @@ static void what_clients_add_is_there_after_a_restart(void **state)
 	qmp_do(&daemon.qmp, "block-export-del", "{'id': 'a', 'mode': 'hard'}");
 	daemon_kill(&daemon);
 	daemon_begin(&daemon, options);
-	assert_int_equal(nr_of(&daemon, "query-block-exports"), 0);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-block-exports"), 0);
 	qmp_do(&daemon.qmp, "blockdev-del", "{'node-name': 'disk'}");
 	qmp_do(&daemon.qmp, "object-del", "{'id': 'io 1/%%'}");
 	assert_int_equal(nr_files(&daemon), 0);
 	daemon_kill(&daemon);
 	daemon_begin(&daemon, options);
-	assert_int_equal(nr_of(&daemon, "query-named-block-nodes"), 0);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-named-block-nodes"), 0);
 	daemon_stop(&daemon);
 }
 
@@ -129,7 +120,7 @@ static void what_cannot_be_kept_is_not_added(void **state)
 	expect(run("rm -r %s/state", daemon.server.dir), 0);
 	qmp_fails(&daemon.qmp, "'y' is not added, since it cannot be kept in",
 		  "blockdev-add", "{'driver': 'null-co', 'node-name': 'y'}");
-	assert_int_equal(nr_of(&daemon, "query-named-block-nodes"), 1);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-named-block-nodes"), 1);
 	daemon_stop(&daemon);
 	expect(run("%s daemon --state-dir /dev/null 2>&1", program()), 1);
 	has("cannot use /dev/null");
@@ -245,17 +236,14 @@ static void live(const char *path, atomic_int *known)
 
 static bool is_there(struct daemon *daemon, unsigned int name)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-named-block-nodes", "{}");
 	char wanted[16];
-	bool found = false;
 	json_t *node;
-	size_t i;
 
 	snprintf(wanted, sizeof(wanted), "n%u", name);
-	json_array_foreach(list, i, node) found |= !strcmp(
-		json_string_value(json_object_get(node, "node-name")), wanted);
-	json_decref(list);
-	return found;
+	node = qmp_find(&daemon->qmp, "query-named-block-nodes", "{}",
+			"node-name", wanted);
+	json_decref(node);
+	return node;
 }
 
 static void compare(struct daemon *daemon, atomic_int *known)

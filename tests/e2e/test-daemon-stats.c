@@ -47,22 +47,13 @@ static const json_t *queue_of(const json_t *export, unsigned int queue)
 /* A new reference: what QEMU's words say of a node. */
 static json_t *node_stats(struct daemon *daemon, const char *name)
 {
-	json_t *list = qmp_ask(&daemon->qmp, "query-blockstats",
-			       "{'query-nodes': true}");
-	json_t *found = NULL;
-	json_t *node;
-	size_t i;
+	json_t *node = qmp_find(&daemon->qmp, "query-blockstats",
+				"{'query-nodes': true}", "node-name", name);
+	json_t *stats = json_incref(json_object_get(node, "stats"));
 
-	json_array_foreach(list, i, node)
-	{
-		if (!strcmp(json_string_value(
-				    json_object_get(node, "node-name")),
-			    name))
-			found = json_incref(json_object_get(node, "stats"));
-	}
-	json_decref(list);
-	assert_non_null(found);
-	return found;
+	json_decref(node);
+	assert_non_null(stats);
+	return stats;
 }
 
 /* 3 reads, 2 writes, a flush, a discard and zeroes, a bad read, on queue 1. */

@@ -133,21 +133,14 @@ static void a_disk_is_made_again_while_front_ends_connect_to_it(void **state)
 /* What of a node is told again: sizes and cache modes. */
 static json_t *node_of(struct daemon *daemon, const char *name)
 {
-	static json_t *list;
-	json_t *node;
-	size_t i;
+	static json_t *node;
 
-	json_decref(list);
-	list = qmp_ask(&daemon->qmp, "query-named-block-nodes", "{}");
-	json_array_foreach(list, i, node)
-	{
-		if (!strcmp(json_string_value(
-				    json_object_get(node, "node-name")),
-			    name))
-			return node;
-	}
-	fail_msg("there is no node %s", name);
-	return NULL;
+	json_decref(node);
+	node = qmp_find(&daemon->qmp, "query-named-block-nodes", "{}",
+			"node-name", name);
+	if (!node)
+		fail_msg("there is no node %s", name);
+	return node;
 }
 
 static void an_image_inside_gets_what_is_said_outside(void **state)
@@ -365,9 +358,64 @@ static void sigterm_ends_it_with_guests_connected(void **state)
 	server_clean_up(&daemon.server);
 }
 
+#define INHERITED_FD 50
+
+/* In the child that becomes the daemon. */
+static void listen_for_it(const struct server *server)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/in.sock",
+		 server->dir);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 8) < 0 || dup2(fd, INHERITED_FD) < 0)
+		_exit(1);
+	close(fd);
+}
+
+static json_t *export_on_fd(struct daemon *daemon, const char *id, int fd)
+{
+	return qmp_ask(&daemon->qmp, "block-export-add",
+		       "{'type': 'vhost-user-blk', 'id': '%s', 'node-name': "
+		       "'disk0', 'writable': true, 'addr': {'type': 'fd', "
+		       "'str': '%d'}}",
+		       id, fd);
+}
+
+/* Nor is a socket of its own taken from it, such as the client's. */
+static void what_was_inherited_is_served_once(void **state)
+{
+	const struct daemon_how how = { .options = daemon_two_disks,
+					.prepare = listen_for_it };
+	struct daemon daemon;
+	struct qmp other;
+	json_t *answer;
+
+	(void)state;
+	daemon_start_as(&daemon, &how);
+	for (int fd = 3; fd < INHERITED_FD; fd++)
+		assert_null(export_on_fd(&daemon, "own", fd));
+	answer = export_on_fd(&daemon, "in", INHERITED_FD);
+	assert_non_null(answer);
+	json_decref(answer);
+	assert_null(export_on_fd(&daemon, "again", INHERITED_FD));
+	assert_non_null(strstr(qmp_error, "another export serves on it"));
+	assert_int_equal(client_fresh_io(daemon_at(&daemon, "in.sock")), 0);
+	qmp_event(&daemon.qmp, "X_EXPORT_DISCONNECTED");
+	qmp_do(&daemon.qmp, "block-export-del", "{'id': 'in'}");
+	qmp_event(&daemon.qmp, "BLOCK_EXPORT_DELETED");
+	qmp_open(&other, daemon.server.socket);
+	qmp_close(&other);
+	assert_int_equal(client_fresh_io(daemon_at(&daemon, "e0.sock")), 0);
+	unlink(daemon_at(&daemon, "in.sock")->socket);
+	daemon_stop(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_inherited_is_served_once),
 		cmocka_unit_test(
 			a_command_line_of_qemu_storage_daemon_is_understood),
 		cmocka_unit_test(

@@ -186,16 +186,6 @@ static void the_wait_for_the_image_is_bounded(void **state)
 	close_pair(&pair);
 }
 
-static uint64_t capacity_of(struct client *client)
-{
-	uint64_t capacity = 0;
-
-	assert_int_equal(fe_session_get_config(&client->session, 0, &capacity,
-					       sizeof(capacity)),
-			 0);
-	return capacity * SECTOR_BYTES;
-}
-
 static void resize(const struct server *server, uint64_t bytes)
 {
 	assert_int_equal(truncate(server->image, (off_t)bytes), 0);
@@ -212,14 +202,14 @@ static void a_new_size_reaches_the_guest(void **state)
 	int channel;
 
 	assert_int_equal(client_open(&client, server, NULL), 0);
-	assert_int_equal(capacity_of(&client), SERVER_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), SERVER_IMAGE_BYTES);
 	assert_int_equal(fe_session_open_channel(&client.session, &channel), 0);
 	resize(server, 2 * SERVER_IMAGE_BYTES);
 	assert_int_equal(fe_message_receive(channel, &message, SOON_MSEC, NULL,
 					    NULL),
 			 0);
 	assert_int_equal(message.request, FE_BACKEND_CONFIG_CHANGE);
-	assert_int_equal(capacity_of(&client), 2 * SERVER_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), 2 * SERVER_IMAGE_BYTES);
 	assert_int_equal(fe_blk_write(&client.blks[0],
 				      SERVER_IMAGE_BYTES / SECTOR_BYTES, sector,
 				      sizeof(sector)),
@@ -239,9 +229,9 @@ static void a_new_size_needs_nobody_there(void **state)
 	resize(server, 2 * SERVER_IMAGE_BYTES);
 	wait_for_log(server, "no guest was there to tell", SOON_MSEC);
 	assert_int_equal(client_open(&client, server, NULL), 0);
-	assert_int_equal(capacity_of(&client), 2 * SERVER_IMAGE_BYTES);
+	assert_int_equal(client_capacity(&client), 2 * SERVER_IMAGE_BYTES);
 	resize(server, 3 * SERVER_IMAGE_BYTES);
-	while (capacity_of(&client) != 3 * SERVER_IMAGE_BYTES)
+	while (client_capacity(&client) != 3 * SERVER_IMAGE_BYTES)
 		assert_true(fe_now_usec() < deadline);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
 	client_close(&client);
