@@ -59,7 +59,13 @@ void command_x_config_reload(struct daemon *daemon, struct qmp_call *call);
 /* What object-add makes, up to a NULL; sections of files are named so, too. */
 extern const char *const command_object_types[];
 
+/* Returns true, with a sentence in why, if there is one with this id. */
+bool command_object_exists(struct daemon *daemon, const char *id,
+			   char why[ARGS_WHY_BYTES]);
+
 /* The rest of object-add and object-del. id: NULL is an error already. */
+void command_add_secret(struct daemon *daemon, struct args *args,
+			struct qmp_call *call, const char *id);
 void command_add_throttle_group(struct daemon *daemon, struct args *args,
 				struct qmp_call *call, const char *id);
 void command_del_throttle_group(struct daemon *daemon, struct qmp_call *call,

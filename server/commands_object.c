@@ -1,15 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands_object - objects are made and ended by command: I/O threads
+ * commands_object - objects are made and ended by command
+ *
+ * I/O threads are here; throttle groups and secrets have files of their own.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base.h"
 #include "server/commands.h"
 #include "server/options.h"
 
-const char *const command_object_types[] = { "iothread", "throttle-group",
-					     NULL };
+enum type {
+	IOTHREAD,
+	THROTTLE_GROUP,
+	SECRET,
+};
+
+const char *const command_object_types[] = {
+	[IOTHREAD] = "iothread",
+	[THROTTLE_GROUP] = "throttle-group",
+	[SECRET] = "secret",
+	NULL,
+};
+
+/* All of them share their ids. */
+bool command_object_exists(struct daemon *daemon, const char *id,
+			   char why[ARGS_WHY_BYTES])
+{
+	const char *what = NULL;
+
+	if (iothreads_find(&daemon->iothreads, id))
+		what = "an I/O thread";
+	else if (throttle_groups_find(&daemon->throttle_groups, id))
+		what = "a throttle-group";
+	else if (secret_find(&daemon->secrets, id))
+		what = "a secret";
+	if (what)
+		snprintf(why, ARGS_WHY_BYTES,
+			 "attempt to add duplicate property '%.64s' to object "
+			 "(%s has that id)",
+			 id, what);
+	return what;
+}
 
 static void add_iothread(struct daemon *daemon, struct args *args,
 			 struct qmp_call *call, const char *id)
@@ -31,6 +64,7 @@ static void add_iothread(struct daemon *daemon, struct args *args,
 
 void command_object_add(struct daemon *daemon, struct qmp_call *call)
 {
+	char why[ARGS_WHY_BYTES];
 	unsigned int type;
 	struct args args;
 	const char *id;
@@ -42,13 +76,12 @@ void command_object_add(struct daemon *daemon, struct qmp_call *call)
 	id = args_text(&args, "id", ARGS_NEEDED);
 	if (id && !*id)
 		args_refuse(&args, "Parameter 'id' takes a name");
-	if (id && throttle_groups_find(&daemon->throttle_groups, id))
-		args_refuse(&args,
-			    "attempt to add duplicate property '%.64s' to "
-			    "object (a throttle-group has that id)",
-			    id);
-	if (type == 1)
+	if (id && command_object_exists(daemon, id, why))
+		args_refuse(&args, "%s", why);
+	if (type == THROTTLE_GROUP)
 		command_add_throttle_group(daemon, &args, call, id);
+	else if (type == SECRET)
+		command_add_secret(daemon, &args, call, id);
 	else
 		add_iothread(daemon, &args, call, id);
 }
@@ -74,19 +107,26 @@ static void remove_iothread(struct daemon *daemon, struct qmp_call *call,
 void command_object_del(struct daemon *daemon, struct qmp_call *call)
 {
 	struct throttle_group *group = NULL;
+	struct secret *secret = NULL;
 	struct args args;
 	const char *id;
 
 	args_begin(&args, call->arguments, call->typed);
 	id = args_text(&args, "id", ARGS_NEEDED);
-	if (id)
+	if (id) {
 		group = throttle_groups_find(&daemon->throttle_groups, id);
-	if (args_end(&args) < 0)
+		secret = secret_find(&daemon->secrets, id);
+	}
+	if (args_end(&args) < 0) {
 		qmp_refuse(call, "%s", args.why);
-	else if (group)
+	} else if (group) {
 		command_del_throttle_group(daemon, call, group);
-	else
+	} else if (secret) {
+		secrets_remove(secret);
+		qmp_return(call, NULL);
+	} else {
 		remove_iothread(daemon, call, id);
+	}
 }
 
 void command_query_iothreads(struct daemon *daemon, struct qmp_call *call)

@@ -93,11 +93,6 @@ void command_add_throttle_group(struct daemon *daemon, struct args *args,
 	take_fields(args, true, &limits);
 	command_take_limits(args, "limits", "limits.", &limits);
 	check(args, &limits);
-	if (id && iothreads_find(&daemon->iothreads, id))
-		args_refuse(args,
-			    "attempt to add duplicate property '%.64s' to "
-			    "object (an I/O thread has that id)",
-			    id);
 	if (args_end(args) < 0)
 		qmp_refuse(call, "%s", args->why);
 	else

@@ -207,6 +207,7 @@ int daemon_init(struct daemon *daemon, const struct start *start)
 		.notify_timer = { .fd = -1, .ready = run_notify },
 	};
 	throttle_groups_init(&daemon->throttle_groups);
+	secrets_init(&daemon->secrets);
 	list_init(&daemon->nodes);
 	list_init(&daemon->monitors);
 	list_init(&daemon->metrics);
@@ -255,6 +256,7 @@ void daemon_deinit(struct daemon *daemon)
 	exports_deinit(&daemon->exports);
 	close_nodes(daemon);
 	throttle_groups_deinit(&daemon->throttle_groups);
+	secrets_deinit(&daemon->secrets);
 	iothreads_deinit(&daemon->iothreads);
 	while (!list_empty(&daemon->monitors))
 		daemon_remove_monitor(monitor_of(daemon->monitors.next));

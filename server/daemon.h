@@ -22,6 +22,7 @@
 #include "server/journal.h"
 #include "server/loop.h"
 #include "server/notify.h"
+#include "server/secrets.h"
 #include "server/size_watch.h"
 #include "server/throttle_groups.h"
 
@@ -33,6 +34,7 @@ struct daemon {
 	struct jobs jobs;
 	struct iothreads iothreads;
 	struct throttle_groups throttle_groups;
+	struct secrets secrets;
 	struct list_node nodes; /* struct node */
 	struct exports exports;
 	struct journal journal;

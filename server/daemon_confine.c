@@ -84,12 +84,15 @@ static void add_file(struct paths *paths, const char *path,
 static void add_directory_of(struct paths *paths, const char *path,
 			     enum sandbox_use use)
 {
-	const char *slash = path ? strrchr(path, '/') : NULL;
-	cleanup_free char *directory =
-		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	cleanup_free char *directory = NULL;
+	const char *slash;
 
-	if (path)
-		add_file(paths, directory, use);
+	if (!path)
+		return;
+	slash = strrchr(path, '/');
+	if (slash)
+		directory = strndup(path, (size_t)(slash - path) + 1);
+	add_file(paths, slash ? directory : ".", use);
 }
 
 static void add_control_sockets(struct paths *paths, const struct start *start,

@@ -81,6 +81,8 @@ struct start {
 	unsigned int nr_monitors;
 	const char *metrics[MAX_METRICS]; /* see daemon_add_metrics() */
 	unsigned int nr_metrics;
+	bool metrics_of_files;	    /* until the command line names some */
+	bool log_format_given;	    /* on the command line */
 	const char *state_dir;	    /* NULL: none */
 	const char *take_over;	    /* a control socket; NULL: nobody's place */
 	unsigned int watch_seconds; /* between looks at sizes; 0: none */
@@ -120,7 +122,10 @@ int daemon_run(struct daemon *daemon);
 int daemon_take_options(struct start *start, int argc, char **argv,
 			enum daemon_stage stage);
 
-/* One of DAEMON_EARLY, from a file; value outlives start. As above. */
+/*
+ * One from a file; value outlives start. What the command line has said or will
+ * say of it counts. As above.
+ */
 int daemon_take_setting(struct start *start, const char *name,
 			const char *value);
 

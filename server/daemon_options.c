@@ -30,6 +30,17 @@ struct line_call {
 	int error;
 };
 
+/* What a secret is is not for the log. */
+static bool may_be_secret(const char *option, const char *value)
+{
+	return !strcmp(option, "object") && strstr(value, "secret");
+}
+
+static const char *shown(const char *option, const char *value)
+{
+	return may_be_secret(option, value) ? "secret,..." : value;
+}
+
 static void line_answered(struct qmp_call *call, json_t *value,
 			  const char *class, const char *why)
 {
@@ -41,7 +52,7 @@ static void line_answered(struct qmp_call *call, json_t *value,
 	json_decref(value);
 	if (why)
 		rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", line->option,
-		       line->value, why);
+		       shown(line->option, line->value), why);
 }
 
 /* Returns the value as an object, or NULL (logged). */
@@ -52,7 +63,11 @@ static json_t *parse(const char *option, const char *value, const char *implied,
 	json_t *object = keyval_parse(value, implied, typed, why);
 
 	if (!object)
-		rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", option, value, why);
+		rh_log(RH_LOG_ERROR, TAG, "--%s %s: %s", option,
+		       shown(option, value),
+		       may_be_secret(option, value) ?
+			       "it is not understood, and not shown" :
+			       why);
 	return object;
 }
 
@@ -203,7 +218,7 @@ static int take_monitor(struct start *start, const char *value)
 
 static int take_log_format(struct start *start, const char *value)
 {
-	(void)start;
+	start->log_format_given = true;
 	if (log_lines_set_format(value))
 		return 0;
 	rh_log(RH_LOG_ERROR, TAG,
@@ -213,6 +228,9 @@ static int take_log_format(struct start *start, const char *value)
 
 static int take_metrics(struct start *start, const char *value)
 {
+	if (start->metrics_of_files)
+		start->nr_metrics = 0;
+	start->metrics_of_files = false;
 	if (start->nr_metrics == ARRAY_SIZE(start->metrics)) {
 		rh_log(RH_LOG_ERROR, TAG,
 		       "--metrics %s: there are %d such sockets at most", value,
@@ -360,8 +378,8 @@ static const struct option_row {
 	{ "daemonize", take_daemonize, DAEMON_EARLY, false },
 	{ "export", take_export, DAEMON_MAIN, true },
 	{ "help", take_help, DAEMON_FIRST, false },
-	{ "log-format", take_log_format, DAEMON_FIRST, true },
-	{ "metrics", take_metrics, DAEMON_EARLY, true },
+	{ "log-format", take_log_format, DAEMON_FIRST, true, true },
+	{ "metrics", take_metrics, DAEMON_EARLY, true, true },
 	{ "monitor", take_monitor, DAEMON_LAST, true },
 	{ "nbd-server", take_nbd_server, DAEMON_EARLY, true },
 	{ "object", take_object, DAEMON_MAIN, true },
@@ -439,9 +457,16 @@ int daemon_take_setting(struct start *start, const char *name,
 			const char *value)
 {
 	const struct option_row *row = find_row(name, strlen(name));
+	int error;
 
-	if (row && row->in_file)
-		return row->take(start, value);
+	if (row && row->in_file) {
+		/* It was taken before the files were read. */
+		if (row->take == take_log_format && start->log_format_given)
+			return 0;
+		error = row->take(start, value);
+		start->metrics_of_files |= row->take == take_metrics;
+		return error;
+	}
 	rh_log(RH_LOG_ERROR, TAG, "'%s' has no meaning in a configuration file",
 	       name);
 	return -EINVAL;

@@ -35,6 +35,10 @@ static const char help_text[] =
 	"Options are those of qemu-storage-daemon, carried out in their order:\n"
 	"\n"
 	"  --object iothread,id=ID[,poll-max-ns=N]      a thread that does I/O\n"
+	"  --object throttle-group,id=ID[,x-iops-total=N][,x-bps-total=SIZE]\n"
+	"                                               disks that share limits\n"
+	"  --object secret,id=ID,file=PATH[,format=base64]\n"
+	"                                               what storage is told of us\n"
 	"  --blockdev driver=file,node-name=NAME,filename=IMAGE[,cache.direct=on]\n"
 	"             [,read-only=on][,locking=off]     an image\n"
 	"  --blockdev driver=null-co,node-name=NAME[,size=SIZE]\n"
@@ -241,7 +245,8 @@ static int make_all(struct start *start, int argc, char **argv,
 	daemon->activation = &start->activation;
 	daemon_tell_manager(daemon);
 	if (start->state_dir)
-		error = record_open(daemon, start->state_dir, &daemon->record);
+		error = record_open(daemon, start->state_dir,
+				    start->take_over != NULL, &daemon->record);
 	if (!error && start->take_over)
 		error = taker_begin(daemon, start->take_over, taker);
 	if (!error)
@@ -284,6 +289,7 @@ static int take_place(struct start *start, int argc, char **argv,
 
 	if (error)
 		return error;
+	record_take(start->daemon.record);
 	listen_for_commands(start, argc, argv);
 	taker_add_monitors(taker);
 	return 0;

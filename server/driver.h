@@ -142,6 +142,15 @@ struct driver_ops {
 	 * threads. Returns 0 or -errno. NULL: nothing to do.
 	 */
 	int (*flush)(struct driver *driver);
+
+	/*
+	 * The error of the first sync that has failed, since which no flush
+	 * succeeds; 0: none has. And the same as it was in another process
+	 * whose place this one takes, before a queue starts. Both NULL: there
+	 * is no such error.
+	 */
+	int (*sync_error)(const struct driver *driver);
+	void (*note_sync_error)(struct driver *driver, int error);
 };
 
 /* By name; NULL if there is none. */

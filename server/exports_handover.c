@@ -10,13 +10,12 @@
 #include <string.h>
 
 #include "common/base.h"
-#include "common/fd.h"
 #include "common/log.h"
 #include "server/export_handover.h"
 #include "server/exports.h"
+#include "server/handover_text.h"
 
-#define TAG	  "ringhost"
-#define WAIT_MSEC 10000
+#define TAG "ringhost"
 
 void exports_freeze(struct exports *exports)
 {
@@ -41,36 +40,6 @@ void exports_thaw(struct exports *exports)
 		export_thaw(published_of(node)->export);
 }
 
-static int put_id(int fd, const char *id)
-{
-	uint32_t nr_bytes = (uint32_t)strlen(id);
-	int error = rh_fd_put_all(fd, &nr_bytes, sizeof(nr_bytes), WAIT_MSEC);
-
-	return error ? error : rh_fd_put_all(fd, id, nr_bytes, WAIT_MSEC);
-}
-
-/* Returns 0 with *ret set, to be freed, or -errno. */
-static int get_id(int fd, char **ret)
-{
-	uint32_t nr_bytes;
-	int error = rh_fd_get_all(fd, &nr_bytes, sizeof(nr_bytes), WAIT_MSEC);
-	char *id;
-
-	if (error)
-		return error;
-	if (nr_bytes > EXPORTS_MAX_ID_BYTES)
-		return -EPROTO;
-	id = calloc(1, nr_bytes + 1);
-	if (!id)
-		return -ENOMEM;
-	error = rh_fd_get_all(fd, id, nr_bytes, WAIT_MSEC);
-	if (error)
-		free(id);
-	else
-		*ret = id;
-	return error;
-}
-
 int exports_hand_over(struct exports *exports, int fd)
 {
 	int error = 0;
@@ -80,13 +49,13 @@ int exports_hand_over(struct exports *exports, int fd)
 
 		if (published->ending)
 			continue;
-		error = put_id(fd, published->id);
+		error = handover_put(fd, published->id, strlen(published->id));
 		if (!error)
 			error = export_hand_over(published->export, fd);
 		if (error)
 			return error;
 	}
-	return put_id(fd, "");
+	return handover_put(fd, "", 0);
 }
 
 static int take_one(struct published *published, int fd)
@@ -120,11 +89,12 @@ int exports_take_over(struct exports *exports, int fd)
 	while (!error && more) {
 		cleanup_free char *id = NULL;
 		struct published *published;
+		size_t nr_bytes;
 
-		error = get_id(fd, &id);
+		error = handover_get(fd, EXPORTS_MAX_ID_BYTES, &id, &nr_bytes);
 		if (error)
 			break;
-		more = *id;
+		more = nr_bytes;
 		published = more ? exports_find(exports, id) : NULL;
 		if (published && published->later)
 			error = take_one(published, fd);

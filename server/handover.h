@@ -8,7 +8,8 @@
  *
  *	taker  > x-hand-over, and when that is answered a byte
  *	giver    freezes its exports
- *	giver  > each export with its session (exports.h)
+ *	giver  > the secrets, which syncs have failed (node.h), and each
+ *		 export with its session (exports.h)
  *	taker  > a byte: all of it is understood
  *	giver    lets go
  *	giver  > a byte: they are yours

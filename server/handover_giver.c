@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "server/daemon_internal.h"
 #include "server/handover.h"
+#include "server/record.h"
 #include "server/reload.h"
 
 #define TAG		"ringhost"
@@ -73,8 +74,12 @@ static int tell_taker(struct giver *giver)
 {
 	int fd = giver->socket.fd;
 	char byte;
-	int error = exports_hand_over(&giver->daemon->exports, fd);
+	int error = secrets_hand_over(&giver->daemon->secrets, fd);
 
+	if (!error)
+		error = nodes_hand_over(&giver->daemon->nodes, fd);
+	if (!error)
+		error = exports_hand_over(&giver->daemon->exports, fd);
 	return error ? error :
 		       rh_fd_get_all(fd, &byte, sizeof(byte), UNDERSTAND_MSEC);
 }
@@ -103,6 +108,7 @@ static void give(struct giver *giver)
 		return;
 	}
 	exports_let_go(&daemon->exports);
+	record_let_go(daemon->record);
 	daemon_forget_monitors(daemon);
 	error = rh_fd_put_all(giver->socket.fd, &yours, sizeof(yours),
 			      UNDERSTAND_MSEC);

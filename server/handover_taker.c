@@ -247,11 +247,16 @@ static int hear(struct taker *taker)
 /* From the first byte to the last one. */
 static int take(struct taker *taker)
 {
-	struct exports *exports = &taker->daemon->exports;
+	struct daemon *daemon = taker->daemon;
+	int fd = fileno(taker->stream);
 	int error = say(taker);
 
 	if (!error)
-		error = exports_take_over(exports, fileno(taker->stream));
+		error = secrets_take_over(&daemon->secrets, fd);
+	if (!error)
+		error = nodes_take_over(&daemon->nodes, fd);
+	if (!error)
+		error = exports_take_over(&daemon->exports, fd);
 	if (!error)
 		error = say(taker);
 	if (!error)

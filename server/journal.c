@@ -101,6 +101,15 @@ static const char *name_of(const struct row *row, const json_t *arguments)
 	return name;
 }
 
+/* What makes it says what it is. */
+static bool is_secret(const json_t *arguments)
+{
+	const char *type =
+		json_string_value(json_object_get(arguments, "qom-type"));
+
+	return type && !strcmp(type, "secret");
+}
+
 static bool is_of(const struct entry *entry, const struct row *row,
 		  const char *name)
 {
@@ -189,7 +198,7 @@ int journal_note(struct journal *journal, const char *command,
 		return 0;
 	journal->generation++;
 	drop_replaced(journal, row, arguments);
-	if (row->effect == REMOVES)
+	if (row->effect == REMOVES || is_secret(arguments))
 		return 0;
 	outcome = renew(journal, row, arguments);
 	if (outcome)

@@ -4,7 +4,8 @@
  *
  * All that can be changed is changed by a command, so a list of the commands
  * that have succeeded, without those that others have undone, is all that
- * another process needs to become like this one.
+ * another process needs to become like this one. Whoever asks is told them, so
+ * secrets are not among them: these come along by themselves (secrets.h).
  *
  * Owner: struct daemon. Control thread.
  */

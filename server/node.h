@@ -82,6 +82,14 @@ int node_resize(struct node *node, uint64_t size_bytes);
 /* What was acknowledged is durable: any thread. Returns 0 or -errno (logged). */
 int node_flush(struct node *node);
 
+/*
+ * Which syncs of their images have failed is told to another process, over what
+ * that one reads, where nodes of the same names know it then. Return 0 or
+ * -errno.
+ */
+int nodes_hand_over(const struct list_node *nodes, int fd);
+int nodes_take_over(const struct list_node *nodes, int fd);
+
 /* The node whose image it is; itself, if it has no base. */
 struct node *node_owner(struct node *node);
 

@@ -14,23 +14,11 @@
 
 #include "common/base.h"
 #include "common/log.h"
-#include "server/apply.h"
 #include "server/commands.h"
-#include "server/record.h"
+#include "server/record_internal.h"
 #include "server/reload.h"
-#include "server/state.h"
 
 #define TAG "state"
-
-struct record {
-	struct daemon *daemon;
-	struct state *state;
-
-	/* Of the start */
-	struct config config;	   /* what was kept */
-	struct list_node restored; /* struct config_item */
-	struct apply apply;
-};
 
 struct change {
 	struct qmp_call call;
@@ -92,12 +80,26 @@ static void begin_task(struct change *change, enum state_verb verb,
 	state_start(change->daemon->record->state, &change->task);
 }
 
+/* A client has removed it. */
+static void forget(const struct change *change)
+{
+	struct daemon *daemon = change->daemon;
+	const char *name = name_of(change);
+
+	reload_forget(daemon->reload, change->kind, name);
+	if (daemon->record)
+		kept_drop(kept_find(&daemon->record->kept, change->kind, name));
+}
+
 /* Returns false if the answer need not wait. */
 static bool keep(struct change *change, json_t *value)
 {
 	if (!change->daemon->record || !change->task.name[0])
 		return false;
 	change->value = value;
+	if (change->adds)
+		kept_put(&change->daemon->record->kept, change->kind,
+			 name_of(change), change->outer->arguments);
 	begin_task(change, change->adds ? STATE_KEEP : STATE_REMOVE, settled);
 	return true;
 }
@@ -108,8 +110,7 @@ static void answered(struct qmp_call *call, json_t *value, const char *class,
 	struct change *change = container_of(call, struct change, call);
 
 	if (value && !change->adds)
-		reload_forget(change->daemon->reload, change->kind,
-			      name_of(change));
+		forget(change);
 	if (value && keep(change, value))
 		return;
 	change->outer->answered(change->outer, value, class, why);
@@ -203,7 +204,10 @@ static void run_addition(struct daemon *daemon, enum config_kind kind,
 	free_change(change);
 }
 
-/* The number of a descriptor is another process's the next time. */
+/*
+ * The number of a descriptor is another process's the next time, and a secret
+ * that came with the command is not to lie in a file.
+ */
 static bool is_lasting(const struct qmp_call *call, enum config_kind kind)
 {
 	json_t *address = json_object_get(call->arguments, "addr");
@@ -212,6 +216,8 @@ static bool is_lasting(const struct qmp_call *call, enum config_kind kind)
 	if (!json_string_value(
 		    json_object_get(call->arguments, config_verbs[kind].name)))
 		return false; /* nor a command that succeeds */
+	if (kind == CONFIG_OBJECT && json_object_get(call->arguments, "data"))
+		return false;
 	return !text || !isdigit((unsigned char)*text);
 }
 
@@ -230,27 +236,65 @@ void record_run(struct daemon *daemon, const char *name, struct qmp_call *call)
 			return;
 		}
 	}
-	commands_run(daemon, name, call);
+	if (!record_alter(daemon, name, call))
+		commands_run(daemon, name, call);
 }
 
-int record_open(struct daemon *daemon, const char *path, struct record **ret)
+/* Returns 0, or -errno (logged). */
+static int lock(struct state *state, const char *consequence)
+{
+	pid_t holder;
+	int error = state_lock(state, &holder);
+
+	if (error == -EAGAIN)
+		rh_log(RH_LOG_ERROR, TAG,
+		       "%s is used by process %ld (0: not known), and one "
+		       "daemon at a time may: %s",
+		       state_path(state), (long)holder, consequence);
+	else if (error)
+		rh_log(RH_LOG_ERROR, TAG, "cannot lock %s: %s",
+		       state_path(state), strerror(-error));
+	return error;
+}
+
+int record_open(struct daemon *daemon, const char *path, bool later,
+		struct record **ret)
 {
 	struct record *record = calloc(1, sizeof(*record));
 	int error = -ENOMEM;
 
 	if (record)
 		error = state_open(&daemon->jobs, path, &record->state);
+	if (!error && !later)
+		error = lock(record->state, "give this one another directory, "
+					    "or end that one");
 	if (error) {
+		if (record)
+			state_close(record->state);
 		free(record);
 		return error;
 	}
 	record->daemon = daemon;
+	list_init(&record->kept);
 	list_init(&record->restored);
 	config_init(&record->config, NULL);
 	record->apply.daemon = daemon;
 	record->apply.ended = true;
 	*ret = record;
 	return 0;
+}
+
+/* Guests count on us, whoever has the directory. */
+void record_take(struct record *record)
+{
+	if (record)
+		lock(record->state, "end that one");
+}
+
+void record_let_go(struct record *record)
+{
+	if (record)
+		state_unlock(record->state);
 }
 
 void record_close(struct record *record)
@@ -260,54 +304,8 @@ void record_close(struct record *record)
 	config_deinit(&record->config);
 	list_for_each(node, &record->restored)
 		config_item_destroy(config_item_of(node));
+	list_for_each(node, &record->kept)
+		kept_drop(kept_of(node));
 	state_close(record->state);
 	free(record);
-}
-
-static bool is_there(struct daemon *daemon, const struct config_item *item)
-{
-	if (item->kind == CONFIG_EXPORT)
-		return exports_find(&daemon->exports, item->name);
-	if (item->kind == CONFIG_NODE)
-		return daemon_find_node(daemon, item->name);
-	return iothreads_find(&daemon->iothreads, item->name);
-}
-
-static void leave_what_is_there(struct record *record)
-{
-	list_for_each(node, &record->config.items) {
-		struct config_item *item = config_item_of(node);
-
-		if (!is_there(record->daemon, item))
-			continue;
-		rh_log(RH_LOG_WARNING, TAG,
-		       "%s is not used: the configuration or the command line "
-		       "has another %s",
-		       item->file, item->title);
-		config_item_destroy(item);
-	}
-}
-
-static void restored(struct apply *apply, json_t *report)
-{
-	struct record *record = container_of(apply, struct record, apply);
-
-	rh_log(RH_LOG_INFO, TAG, "%s: %zu restored, %zu failed",
-	       state_path(record->state),
-	       json_array_size(json_object_get(report, "added")),
-	       json_array_size(json_object_get(report, "failed")));
-	json_decref(report);
-}
-
-void record_restore(struct record *record)
-{
-	state_read(record->state, &record->config);
-	leave_what_is_there(record);
-	if (list_empty(&record->config.items))
-		return;
-	if (apply_start(&record->apply, &record->restored, &record->config,
-			false, restored) < 0)
-		rh_log(RH_LOG_ERROR, TAG, "out of memory");
-	else
-		apply_wait(&record->apply);
 }

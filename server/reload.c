@@ -270,3 +270,9 @@ void reload_forget(struct reload *reload, enum config_kind kind,
 	if (reload->state == APPLYING)
 		apply_forget(&reload->apply, kind, name);
 }
+
+bool reload_has(const struct reload *reload, enum config_kind kind,
+		const char *name)
+{
+	return reload && config_find(&reload->applied, kind, name);
+}

@@ -55,4 +55,8 @@ void reload_export_ended(struct reload *reload, const char *id);
 void reload_forget(struct reload *reload, enum config_kind kind,
 		   const char *name);
 
+/* True if it was applied from files. NULL is accepted. */
+bool reload_has(const struct reload *reload, enum config_kind kind,
+		const char *name);
+
 #endif

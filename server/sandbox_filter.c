@@ -240,6 +240,8 @@ static const struct rule rules[] = {
 	/* configuration and state that is kept in files */
 	OPENS(getdents64),
 	OPENS(fsync),
+	OPENS_INT(fcntl, 1, F_SETLK),
+	OPENS_INT(fcntl, 1, F_GETLK),
 	OPENS(mkdir),
 	OPENS(mkdirat),
 	OPENS(rename),

@@ -36,9 +36,10 @@ const char *state_path(const struct state *state)
 	return state->path;
 }
 
-static void name_unfinished(unsigned int nr, char name[32])
+/* No other process has the same, in case it has begun while this one ends. */
+static void name_unfinished(unsigned int nr, char name[48])
 {
-	snprintf(name, 32, STATE_UNFINISHED "%u", nr);
+	snprintf(name, 48, STATE_UNFINISHED "%ld-%u", (long)getpid(), nr);
 }
 
 static int write_whole(int fd, const char *text)
@@ -89,7 +90,7 @@ static int remove_file(const struct state *state, const char *name)
 
 static int carry_out(struct state *state, const struct state_task *task)
 {
-	char unfinished[32];
+	char unfinished[48];
 
 	name_unfinished(task->written, unfinished);
 	switch (task->verb) {
@@ -196,6 +197,7 @@ int state_open(struct jobs *jobs, const char *path, struct state **ret)
 		return error;
 	state->jobs = jobs;
 	state->fd = -1;
+	state->lock_fd = -1;
 	list_init(&state->tasks);
 	state->path = strdup(path);
 	if (state->path)
@@ -214,6 +216,7 @@ void state_close(struct state *state)
 {
 	if (!state || state->is_working)
 		return;
+	state_unlock(state);
 	rh_fd_close(&state->fd);
 	free(state->path);
 	free(state);

@@ -12,6 +12,8 @@
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
+#include <sys/types.h>
+
 #include "common/list.h"
 #include "server/config.h"
 #include "server/jobs.h"
@@ -41,14 +43,21 @@ struct state_task {
 struct state;
 
 /*
- * Open the directory, which is made if it is not there, and remove what a
- * process that has died has not finished. jobs: outlives it. Returns 0 with
- * *ret set, or -errno (logged).
+ * Open the directory, which is made if it is not there. jobs: outlives it.
+ * Returns 0 with *ret set, or -errno (logged).
  */
 int state_open(struct jobs *jobs, const char *path, struct state **ret);
 
 /* NULL is accepted. One that is still at work is left alone. */
 void state_close(struct state *state);
+
+/*
+ * Nobody else has it from now on; what a process that has died has not finished
+ * is removed. Returns 0, also if it was locked before, or -errno: -EAGAIN with
+ * the other process in *holder (0: not known). Nothing is written without it.
+ */
+int state_lock(struct state *state, pid_t *holder);
+void state_unlock(struct state *state);
 
 /* The name of an item's file. Returns 0, or -ENAMETOOLONG. */
 int state_name(enum config_kind kind, const char *name,

@@ -50,8 +50,11 @@ int state_open_directory(struct state *state)
 	if (mkdir(state->path, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	state->fd = open(state->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state->fd < 0)
-		return -errno;
+	return state->fd < 0 ? -errno : 0;
+}
+
+int state_remove_unfinished(struct state *state)
+{
 	return walk(state, NULL, remove_unfinished);
 }
 

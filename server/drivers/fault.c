@@ -172,6 +172,23 @@ static int fault_flush(struct driver *driver)
 	return inner->flush ? inner->flush(fault->inner) : 0;
 }
 
+/* That of a cache of ours ends with the process, as the cache does. */
+static int fault_sync_error(const struct driver *driver)
+{
+	const struct driver *inner =
+		container_of(driver, struct fault, driver)->inner;
+
+	return inner->ops->sync_error ? inner->ops->sync_error(inner) : 0;
+}
+
+static void fault_note_sync_error(struct driver *driver, int error)
+{
+	struct driver *inner = fault_of(driver)->inner;
+
+	if (inner->ops->note_sync_error)
+		inner->ops->note_sync_error(inner, error);
+}
+
 const struct driver_ops driver_fault = {
 	.name = "fault",
 	.open = fault_open,
@@ -186,4 +203,6 @@ const struct driver_ops driver_fault = {
 	.refresh = fault_refresh,
 	.resize = fault_resize,
 	.flush = fault_flush,
+	.sync_error = fault_sync_error,
+	.note_sync_error = fault_note_sync_error,
 };

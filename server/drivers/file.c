@@ -444,6 +444,16 @@ static int flush_file(struct driver *driver)
 	return file->sync_error;
 }
 
+static int sync_error_of_file(const struct driver *driver)
+{
+	return container_of(driver, struct file, driver)->sync_error;
+}
+
+static void note_sync_error(struct driver *driver, int error)
+{
+	file_flush_poison(file_of(driver), error);
+}
+
 static const char *why_not_that_long(int error)
 {
 	switch (error) {
@@ -514,4 +524,6 @@ const struct driver_ops driver_file = {
 	.refresh = refresh_file,
 	.resize = resize_file,
 	.flush = flush_file,
+	.sync_error = sync_error_of_file,
+	.note_sync_error = note_sync_error,
 };

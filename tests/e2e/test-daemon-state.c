@@ -50,7 +50,9 @@ static void add_disk(struct daemon *daemon)
 
 static unsigned int nr_files(struct daemon *daemon)
 {
-	expect(run("ls -A %s/state | wc -l", daemon->server.dir), 0);
+	expect(run("ls -A %s/state | sed /^.lock$/d | wc -l",
+		   daemon->server.dir),
+	       0);
 	return (unsigned int)atoi(output);
 }
 
@@ -183,6 +185,44 @@ static void a_file_that_is_wrong_stops_no_other(void **state)
 	daemon_stop(&daemon);
 }
 
+/* By this one. */
+static void expect_in_use(const struct daemon *daemon)
+{
+	char holder[64];
+
+	expect(run("timeout 20 %s daemon --state-dir %s/state 2>&1", program(),
+		   daemon->server.dir),
+	       1);
+	snprintf(holder, sizeof(holder), "is used by process %ld ",
+		 (long)daemon->server.pid);
+	has(holder);
+}
+
+static void one_daemon_at_a_time_uses_the_directory(void **state)
+{
+	static const char *const bad[] = { "--state-dir", "state", "--blockdev",
+					   "file,node-name=x,filename=none",
+					   NULL };
+	struct daemon daemon;
+
+	(void)state;
+	start(&daemon);
+	add_disk(&daemon);
+	expect_in_use(&daemon);
+	daemon_does_not_succeed(&daemon, "none", bad);
+	expect_in_use(&daemon);
+	daemon_succeed(&daemon, options);
+	expect_in_use(&daemon);
+	qmp_do(&daemon.qmp, "blockdev-add",
+	       "{'driver': 'null-co', 'node-name': 'y'}");
+	daemon_kill(&daemon);
+	daemon_begin(&daemon, options);
+	expect_in_use(&daemon);
+	assert_int_equal(nr_of(&daemon, "query-named-block-nodes"), 2);
+	assert_int_equal(server_log_count(&daemon.server, "is used by"), 0);
+	daemon_stop(&daemon);
+}
+
 /* What a client knows of a name, as it has seen it. */
 enum known {
 	ABSENT,
@@ -292,6 +332,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_kept_is_not_added),
 		cmocka_unit_test(the_configuration_and_the_command_line_win),
 		cmocka_unit_test(a_file_that_is_wrong_stops_no_other),
+		cmocka_unit_test(one_daemon_at_a_time_uses_the_directory),
 		cmocka_unit_test(a_death_at_any_moment_loses_no_answer),
 	};
 
