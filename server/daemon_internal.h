@@ -85,6 +85,8 @@ struct start {
 	bool log_format_given;	    /* on the command line */
 	const char *state_dir;	    /* NULL: none */
 	const char *take_over;	    /* a control socket; NULL: nobody's place */
+	json_t *take_over_object;   /* what that was given in; owned */
+	bool may_be_first;	    /* nobody need have that socket */
 	unsigned int watch_seconds; /* between looks at sizes; 0: none */
 	enum sandbox_mode sandbox;
 	int allowed_fds[MAX_ALLOWED_PATHS]; /* of --allow-path, by O_PATH */

@@ -352,8 +352,18 @@ static int take_help(struct start *start, const char *value)
 
 static int take_take_over(struct start *start, const char *value)
 {
-	start->take_over = value;
-	return 0;
+	struct args args;
+	bool typed;
+	json_t *object = parse("take-over", value, "path", &typed);
+
+	json_decref(start->take_over_object);
+	start->take_over_object = object;
+	if (!object)
+		return -EINVAL;
+	args_begin(&args, object, typed);
+	start->take_over = args_text(&args, "path", ARGS_NEEDED);
+	start->may_be_first = !args_flag(&args, "required", true);
+	return args_end(&args) < 0 ? refuse_args("take-over", value, &args) : 0;
 }
 
 static int take_version(struct start *start, const char *value)

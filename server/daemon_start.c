@@ -53,7 +53,8 @@ static const char help_text[] =
 	"  --config FILE|DIR      disks and settings of configuration files, see\n"
 	"                         ringhost.conf(5)\n"
 	"  --state-dir DIR        what clients add is there again after a restart\n"
-	"  --take-over SOCKET     take the place of the daemon with this control socket\n"
+	"  --take-over SOCKET     take the place of the daemon with this control socket;\n"
+	"                         SOCKET,required=off: if there is one\n"
 	"  --pidfile PATH         where to write the process's number\n"
 	"  --daemonize            go into the background once all is served\n"
 	"  --aio io_uring|threads what the threads do I/O with\n"
@@ -230,6 +231,7 @@ static void let_go(struct start *start)
 {
 	for (unsigned int i = 0; i < start->nr_chardevs; i++)
 		json_decref(start->chardevs[i].object);
+	json_decref(start->take_over_object);
 	for (unsigned int i = 0; i < start->nr_allowed; i++)
 		rh_fd_close(&start->allowed_fds[i]);
 	activation_release(&start->activation);
@@ -244,6 +246,8 @@ static int make_all(struct start *start, int argc, char **argv,
 
 	daemon->activation = &start->activation;
 	daemon_tell_manager(daemon);
+	if (start->may_be_first && taker_has_nobody(start->take_over))
+		start->take_over = NULL;
 	if (start->state_dir)
 		error = record_open(daemon, start->state_dir,
 				    start->take_over != NULL, &daemon->record);

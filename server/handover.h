@@ -23,6 +23,7 @@
 #ifndef SERVER_HANDOVER_H
 #define SERVER_HANDOVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "server/loop.h"
@@ -60,6 +61,9 @@ static inline bool giver_busy(const struct giver *giver)
 }
 
 struct taker;
+
+/* No process has this control socket. */
+bool taker_has_nobody(const char *path);
 
 /*
  * Make all that the daemon has whose control socket is at path. Returns 0 with

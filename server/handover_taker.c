@@ -105,9 +105,9 @@ static json_t *ask(struct taker *taker, const char *command, json_t *arguments)
 	return NULL;
 }
 
-static int connect_to(struct taker *taker, const char *path)
+/* Returns a socket or -errno. */
+static int connect_socket(const char *path)
 {
-	const struct timeval patience = { .tv_sec = WAIT_SEC };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -117,6 +117,26 @@ static int connect_to(struct taker *taker, const char *path)
 	if (fd < 0 ||
 	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
+	return steal_fd(&fd);
+}
+
+bool taker_has_nobody(const char *path)
+{
+	int fd = connect_socket(path);
+	bool nobody = fd == -ENOENT || fd == -ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return nobody;
+}
+
+static int connect_to(struct taker *taker, const char *path)
+{
+	const struct timeval patience = { .tv_sec = WAIT_SEC };
+	cleanup_close int fd = connect_socket(path);
+
+	if (fd < 0)
+		return fd;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	taker->stream = fdopen(fd, "r");
 	if (!taker->stream)

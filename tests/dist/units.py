@@ -20,6 +20,7 @@ import tap  # noqa: E402
 
 RINGHOST, DIST = (os.path.abspath(word) for word in sys.argv[1:3])
 DAEMON = "ringhost.service"
+SUCCESSOR = "ringhost-successor.service"
 ONE_DISK = "ringhost@.service"
 SOCKET = "ringhost@.socket"
 
@@ -50,7 +51,7 @@ def need_systemd():
 def lay_out(folder):
     """The units with a program that is there; returns their paths."""
     placed = []
-    for name, path in ((DAEMON, DIST), (ONE_DISK, DIST),
+    for name, path in ((DAEMON, DIST), (SUCCESSOR, DIST), (ONE_DISK, DIST),
                        (SOCKET, os.path.join(ROOT, "dist"))):
         text = re.sub(r"^ExecStart=\S+", f"ExecStart={RINGHOST}",
                       read(path, name), flags=re.M)
@@ -137,6 +138,15 @@ def test_the_server_understands_the_command_of_each_unit():
         assert done.returncode in (1, 2), done.stderr
         assert expected in done.stderr and "not an option" not in done.stderr, \
             done.stderr
+
+
+def test_whichever_daemon_is_started_takes_the_others_place():
+    assert read(DIST, SUCCESSOR) == read(DIST, DAEMON)
+    words = command(read(DIST, DAEMON))
+    taken = words[words.index("--take-over") + 1]
+    assert taken.endswith(",required=off"), taken
+    path = taken.split(",")[0]
+    assert any(f"path={path}," in word for word in words), words
 
 
 def test_the_socket_is_the_one_that_its_service_serves():

@@ -75,12 +75,12 @@ static void exec_daemon(const struct daemon *daemon,
 		words[nr++] = "--allow-path";
 		words[nr++] = ".";
 	}
-	for (; options && *options && nr < MAX_WORDS - 5; options++)
-		words[nr++] = *options;
 	if (succeeds) {
 		words[nr++] = "--take-over";
 		words[nr++] = "control";
 	}
+	for (; options && *options && nr < MAX_WORDS - 5; options++)
+		words[nr++] = *options;
 	words[nr++] = "--chardev";
 	words[nr++] = chardev;
 	words[nr++] = "--monitor";

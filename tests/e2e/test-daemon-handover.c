@@ -394,6 +394,28 @@ static void there_has_to_be_somebody_whose_place_is_taken(void **state)
 	daemon_stop(&daemon);
 }
 
+/* One command line for the first of them and all others. */
+static void but_it_may_be_left_open_whether_there_is(void **state)
+{
+	static const char *const options[] = { "--take-over",
+					       "control,required=off", NULL };
+	struct daemon daemon;
+
+	(void)state;
+	daemon_start(&daemon, options);
+	qmp_do(&daemon.qmp, "blockdev-add",
+	       "{'driver': 'null-co', 'node-name': 'x'}");
+	for (unsigned int i = 0; i < 2; i++) {
+		daemon_succeed(&daemon, options);
+		assert_int_equal(
+			qmp_count(&daemon.qmp, "query-named-block-nodes"), 1);
+	}
+	daemon_kill(&daemon);
+	daemon_begin(&daemon, options);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-named-block-nodes"), 0);
+	daemon_stop(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +435,7 @@ int main(void)
 		cmocka_unit_test(a_taker_that_is_gone_halfway_changes_nothing),
 		cmocka_unit_test(what_has_changed_meanwhile_is_asked_for_again),
 		cmocka_unit_test(there_has_to_be_somebody_whose_place_is_taken),
+		cmocka_unit_test(but_it_may_be_left_open_whether_there_is),
 	};
 
 	if (server_is_missing())

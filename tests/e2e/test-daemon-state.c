@@ -218,7 +218,7 @@ static void one_daemon_at_a_time_uses_the_directory(void **state)
 	daemon_kill(&daemon);
 	daemon_begin(&daemon, options);
 	expect_in_use(&daemon);
-	assert_int_equal(nr_of(&daemon, "query-named-block-nodes"), 2);
+	assert_int_equal(qmp_count(&daemon.qmp, "query-named-block-nodes"), 2);
 	assert_int_equal(server_log_count(&daemon.server, "is used by"), 0);
 	daemon_stop(&daemon);
 }
