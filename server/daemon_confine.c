@@ -84,15 +84,8 @@ static void add_file(struct paths *paths, const char *path,
 static void add_directory_of(struct paths *paths, const char *path,
 			     enum sandbox_use use)
 {
-	cleanup_free char *directory = NULL;
-	const char *slash;
-
-	if (!path)
-		return;
-	slash = strrchr(path, '/');
-	if (slash)
-		directory = strndup(path, (size_t)(slash - path) + 1);
-	add_file(paths, slash ? directory : ".", use);
+	if (path)
+		add(paths, socket_file_directory(path), use);
 }
 
 static void add_control_sockets(struct paths *paths, const struct start *start,

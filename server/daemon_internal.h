@@ -95,9 +95,7 @@ struct start {
 	int pidfile_fd;
 	struct socket_file pidfile_file; /* that path, once it is there */
 	int null_fd; /* to take the terminal's place; -1: that stays */
-	bool daemonize;
-	bool help;
-	bool version;
+	bool daemonize, help, version;
 };
 
 enum daemon_stage {

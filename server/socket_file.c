@@ -24,8 +24,16 @@ void socket_file_init(struct socket_file *file)
 	file->name = NULL;
 }
 
-static int open_directory(const char *path, const char *name)
+static const char *name_in(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+int socket_file_directory(const char *path)
+{
+	const char *name = name_in(path);
 	cleanup_free char *directory = NULL;
 	int fd;
 
@@ -39,9 +47,8 @@ static int open_directory(const char *path, const char *name)
 
 int socket_file_hold(struct socket_file *file, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	cleanup_close int directory_fd = open_directory(path, name);
+	const char *name = name_in(path);
+	cleanup_close int directory_fd = socket_file_directory(path);
 	int fd;
 
 	if (directory_fd < 0)

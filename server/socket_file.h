@@ -20,6 +20,9 @@ struct socket_file {
 
 void socket_file_init(struct socket_file *file);
 
+/* Open the directory of path, as O_PATH does. Returns it or -errno. */
+int socket_file_directory(const char *path);
+
 /* Hold what is at path, which outlives file. Returns 0 or -errno. */
 int socket_file_hold(struct socket_file *file, const char *path);
 
