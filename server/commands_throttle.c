@@ -8,8 +8,7 @@
 
 #include "common/base.h"
 #include "server/commands.h"
-
-#define OBJECTS "/objects/"
+#include "server/qmp/object_path.h"
 
 static bool is_bytes(unsigned int field)
 {
@@ -137,13 +136,11 @@ static struct throttle_group *take_group(struct daemon *daemon,
 	const char *path = args_text(args, "path", ARGS_NEEDED);
 	const char *property = args_text(args, "property", ARGS_NEEDED);
 	struct throttle_group *group = NULL;
-	const char *id = path;
 
 	if (!path || !property)
 		return NULL;
-	if (!strncmp(path, OBJECTS, strlen(OBJECTS)))
-		id += strlen(OBJECTS);
-	group = throttle_groups_find(&daemon->throttle_groups, id);
+	group = throttle_groups_find(&daemon->throttle_groups,
+				     object_path_id(path));
 	if (!group)
 		args_refuse(args, "there is no throttle-group '%.64s'", path);
 	else if (strcmp(property, "limits") != 0)

@@ -12,8 +12,7 @@
 
 #include "common/base.h"
 #include "server/journal.h"
-
-#define OBJECTS "/objects/"
+#include "server/qmp/object_path.h"
 
 enum effect {
 	MAKES,
@@ -89,16 +88,12 @@ void journal_deinit(struct journal *journal)
 		drop(entry_of(node));
 }
 
-/* The path of an object may be its id, which may have slashes itself. */
 static const char *name_of(const struct row *row, const json_t *arguments)
 {
 	const char *name =
 		json_string_value(json_object_get(arguments, row->key));
 
-	if (name && !strcmp(row->key, "path") &&
-	    !strncmp(name, OBJECTS, strlen(OBJECTS)))
-		return name + strlen(OBJECTS);
-	return name;
+	return name && !strcmp(row->key, "path") ? object_path_id(name) : name;
 }
 
 /* What makes it says what it is. */

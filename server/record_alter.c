@@ -14,6 +14,7 @@
 
 #include "common/base.h"
 #include "server/commands.h"
+#include "server/qmp/object_path.h"
 #include "server/record_internal.h"
 
 static int keep_group(struct daemon *daemon, const struct qmp_call *call,
@@ -87,14 +88,12 @@ static struct alteration *alteration_of(struct state_task *task)
 	return container_of(task, struct alteration, task);
 }
 
-/* The path of an object ends in its id. */
 static const char *name_in(const struct row *row, const json_t *arguments)
 {
 	const char *name =
 		json_string_value(json_object_get(arguments, row->key));
-	const char *slash = name ? strrchr(name, '/') : NULL;
 
-	return slash && row->kind == CONFIG_OBJECT ? slash + 1 : name;
+	return name && row->kind == CONFIG_OBJECT ? object_path_id(name) : name;
 }
 
 static struct kept *find_kept(const struct alteration *alteration)

@@ -42,7 +42,7 @@ static void start(struct daemon *daemon)
 	qmp_do(&daemon->qmp, "object-add",
 	       "{'qom-type': 'iothread', 'id': 't1'}");
 	qmp_do(&daemon->qmp, "object-add",
-	       "{'qom-type': 'throttle-group', 'id': 'g', 'x-bps-write': 7, "
+	       "{'qom-type': 'throttle-group', 'id': 'all/g', 'x-bps-write': 7, "
 	       "'x-iops-total': 8}");
 	qmp_do(&daemon->qmp, "blockdev-add",
 	       "{'driver': 'null-co', 'node-name': 'n'}");
@@ -52,7 +52,7 @@ static void start(struct daemon *daemon)
 static void limit_group(struct daemon *daemon, unsigned int limit)
 {
 	qmp_do(&daemon->qmp, "qom-set",
-	       "{'path': '/objects/g', 'property': 'limits', 'value': "
+	       "{'path': '/objects/all/g', 'property': 'limits', 'value': "
 	       "{'iops-total': %u}}",
 	       limit);
 }
@@ -66,7 +66,7 @@ static void limit_export(struct daemon *daemon, unsigned int limit)
 static json_int_t of_group(struct daemon *daemon, const char *name)
 {
 	json_t *limits = qmp_ask(&daemon->qmp, "qom-get",
-				 "{'path': 'g', 'property': 'limits'}");
+				 "{'path': 'all/g', 'property': 'limits'}");
 	json_int_t value = json_integer_value(json_object_get(limits, name));
 
 	assert_non_null(limits);
@@ -206,9 +206,10 @@ static void what_cannot_be_kept_is_said(void **state)
 	qmp_fails(&daemon.qmp, "'e' is changed, but not after a restart",
 		  "x-export-limit", "{'id': 'e', 'limits': {'bps-read': 5}}");
 	assert_int_equal(of_export(&daemon, "bps-read"), 5);
-	qmp_fails(&daemon.qmp, "cannot be lower", "qom-set",
-		  "{'path': 'g', 'property': 'limits', 'value': {'iops-total': "
-		  "10, 'iops-total-max': 9}}");
+	qmp_fails(
+		&daemon.qmp, "cannot be lower", "qom-set",
+		"{'path': 'all/g', 'property': 'limits', 'value': {'iops-total': "
+		"10, 'iops-total-max': 9}}");
 	daemon_stop(&daemon);
 }
 
@@ -216,8 +217,9 @@ static void what_cannot_be_kept_is_said(void **state)
 static void what_is_not_the_clients_is_changed_until_the_end(void **state)
 {
 	static const char *const both[] = {
-		"--state-dir", "state",	   "--config",
-		"a.conf",      "--object", "throttle-group,id=g,x-iops-total=8",
+		"--state-dir", "state",
+		"--config",    "a.conf",
+		"--object",    "throttle-group,id=all/g,x-iops-total=8",
 		NULL,
 	};
 	struct daemon daemon;
@@ -248,7 +250,7 @@ static void what_the_command_line_has_is_not_restored(void **state)
 {
 	static const char *const both[] = {
 		"--state-dir", "state",
-		"--object",    "throttle-group,id=g,x-iops-total=55",
+		"--object",    "throttle-group,id=all/g,x-iops-total=55",
 		NULL,
 	};
 	struct daemon daemon;
