@@ -261,7 +261,7 @@ static void the_service_manager_is_told(void **state)
 	readable.fd = fd;
 	assert_int_equal(poll(&readable, 1, 10000), 1);
 	assert_true(recv(fd, message, sizeof(message) - 1, 0) > 0);
-	assert_string_equal(message, "READY=1");
+	assert_string_equal(message, "READY=1\nSTATUS=1 export, 0 connected");
 	assert_int_equal(access("disk.img.sock", F_OK), 0);
 	assert_int_equal(system("kill $(cat pid)"), 0);
 	pclose(shell);
