@@ -412,6 +412,28 @@ static void what_was_inherited_is_served_once(void **state)
 	daemon_stop(&daemon);
 }
 
+/* Storage that never answers need not be waited for. */
+static void sigterm_ends_it_while_it_waits_for_an_image(void **state)
+{
+	static const char *const options[] = {
+		"--take-over", "control,required=off", "--blockdev",
+		"file,node-name=n,filename=b.img", NULL
+	};
+	struct daemon daemon;
+	int fd;
+
+	(void)state;
+	daemon_prepare(&daemon);
+	fd = daemon_hold_image(&daemon, "b.img");
+	daemon.server.pid = daemon_start_successor(&daemon, options);
+	daemon_await_opener(fd);
+	kill(daemon.server.pid, SIGTERM);
+	assert_int_equal(server_wait(&daemon.server, SERVER_STOP_MSEC), 1);
+	close(fd);
+	assert_int_equal(server_log_count(&daemon.server, "signal 15"), 1);
+	server_clean_up(&daemon.server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +454,7 @@ int main(void)
 			what_does_not_fit_is_refused_and_changes_nothing),
 		cmocka_unit_test(clients_that_find_no_room_wait),
 		cmocka_unit_test(sigterm_ends_it_with_guests_connected),
+		cmocka_unit_test(sigterm_ends_it_while_it_waits_for_an_image),
 	};
 
 	if (server_is_missing())
