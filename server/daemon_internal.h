@@ -91,7 +91,7 @@ struct start {
 	enum sandbox_mode sandbox;
 	int allowed_fds[MAX_ALLOWED_PATHS]; /* of --allow-path, by O_PATH */
 	unsigned int nr_allowed;
-	const char *pidfile; /* NULL: none */
+	char *pidfile; /* NULL: none; owned, outlives the files of --config */
 	int pidfile_fd;
 	struct socket_file pidfile_file; /* that path, once it is there */
 	int null_fd; /* to take the terminal's place; -1: that stays */

@@ -253,8 +253,9 @@ static int take_nbd_server(struct start *start, const char *value)
 
 static int take_pidfile(struct start *start, const char *value)
 {
-	start->pidfile = value;
-	return 0;
+	free(start->pidfile);
+	start->pidfile = strdup(value);
+	return start->pidfile ? 0 : -ENOMEM;
 }
 
 static int take_daemonize(struct start *start, const char *value)

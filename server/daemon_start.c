@@ -232,6 +232,7 @@ static void let_go(struct start *start)
 	for (unsigned int i = 0; i < start->nr_chardevs; i++)
 		json_decref(start->chardevs[i].object);
 	json_decref(start->take_over_object);
+	free(start->pidfile);
 	for (unsigned int i = 0; i < start->nr_allowed; i++)
 		rh_fd_close(&start->allowed_fds[i]);
 	activation_release(&start->activation);
@@ -335,14 +336,35 @@ static int serve(struct start *start, int argc, char **argv, int *tell_fd)
 	return error;
 }
 
+/* Returns the exit status, in the process that was started as well. */
+static int run(struct start *start, int argc, char **argv)
+{
+	int tell_fd = -1;
+	int status;
+
+	if (daemon_take_options(start, argc, argv, DAEMON_EARLY) < 0)
+		return EXIT_USAGE;
+	if (activation_take(&start->activation) < 0)
+		return EXIT_FAILURE;
+	if (start->daemonize) {
+		status = fork_away(&tell_fd);
+		if (status >= 0)
+			return status;
+	}
+	status = serve(start, argc, argv, &tell_fd) ? EXIT_FAILURE :
+						      EXIT_SUCCESS;
+	if (tell_fd >= 0)
+		tell(tell_fd, status);
+	return status;
+}
+
 int daemon_main(int argc, char **argv)
 {
 	struct start start = { .engine = ENGINE_URING,
 			       .pidfile_fd = -1,
 			       .null_fd = -1,
 			       .watch_seconds = SIZE_WATCH_SECONDS };
-	int tell_fd = -1;
-	int status;
+	int status = EXIT_FAILURE;
 
 	socket_file_init(&start.pidfile_file);
 	if (daemon_take_options(&start, argc, argv, DAEMON_FIRST) < 0)
@@ -354,21 +376,8 @@ int daemon_main(int argc, char **argv)
 			printf("ringhost %s\n", rh_version());
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	if (daemon_read_config(&start) < 0)
-		return EXIT_FAILURE;
-	if (daemon_take_options(&start, argc, argv, DAEMON_EARLY) < 0)
-		return EXIT_USAGE;
-	if (activation_take(&start.activation) < 0)
-		return EXIT_FAILURE;
-	if (start.daemonize) {
-		status = fork_away(&tell_fd);
-		if (status >= 0)
-			return status;
-	}
-	status = serve(&start, argc, argv, &tell_fd) ? EXIT_FAILURE :
-						       EXIT_SUCCESS;
-	if (tell_fd >= 0)
-		tell(tell_fd, status);
+	if (daemon_read_config(&start) == 0)
+		status = run(&start, argc, argv);
 	let_go(&start);
 	daemon_free_config(&start);
 	return status;

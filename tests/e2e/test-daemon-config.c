@@ -432,7 +432,9 @@ static void control_sockets_and_settings_are_for_the_start(void **state)
 		   daemon.server.dir, program()),
 	       1);
 	has("/h.conf:2: [daemon]: 'help' is refused");
-	daemon_stop(&daemon);
+	daemon_end(&daemon);
+	expect(run("test ! -e %s/pid", daemon.server.dir), 0);
+	server_clean_up(&daemon.server);
 }
 
 static void storage_that_does_not_answer_delays_nobody_else(void **state)
