@@ -81,27 +81,17 @@ static int refuse(const char *id)
 	return -EPROTO;
 }
 
+static int take_named(void *opaque, const char *id, int fd)
+{
+	struct published *published = exports_find(opaque, id);
+
+	return published && published->later ? take_one(published, fd) :
+					       refuse(id);
+}
+
 int exports_take_over(struct exports *exports, int fd)
 {
-	int error = 0;
-	bool more = true;
-
-	while (!error && more) {
-		cleanup_free char *id = NULL;
-		struct published *published;
-		size_t nr_bytes;
-
-		error = handover_get(fd, EXPORTS_MAX_ID_BYTES, &id, &nr_bytes);
-		if (error)
-			break;
-		more = nr_bytes;
-		published = more ? exports_find(exports, id) : NULL;
-		if (published && published->later)
-			error = take_one(published, fd);
-		else if (more)
-			error = refuse(id);
-	}
-	return error;
+	return handover_get_each(fd, EXPORTS_MAX_ID_BYTES, take_named, exports);
 }
 
 void exports_let_go(struct exports *exports)

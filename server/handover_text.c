@@ -3,8 +3,10 @@
  * handover_text - bytes of any number in what is handed over
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/base.h"
 #include "common/fd.h"
 #include "server/handover_text.h"
 
@@ -37,4 +39,23 @@ int handover_get(int fd, size_t max_bytes, char **ret, size_t *ret_nr_bytes)
 	*ret = bytes;
 	*ret_nr_bytes = nr;
 	return 0;
+}
+
+int handover_get_each(int fd, size_t max_bytes,
+		      int (*take)(void *opaque, const char *name, int fd),
+		      void *opaque)
+{
+	bool more = true;
+	int error = 0;
+
+	while (more && !error) {
+		cleanup_free char *name = NULL;
+		size_t nr_bytes = 0;
+
+		error = handover_get(fd, max_bytes, &name, &nr_bytes);
+		more = nr_bytes;
+		if (!error && more)
+			error = take(opaque, name, fd);
+	}
+	return error;
 }

@@ -22,4 +22,12 @@ int handover_put(int fd, const void *bytes, size_t nr_bytes);
  */
 int handover_get(int fd, size_t max_bytes, char **ret, size_t *ret_nr_bytes);
 
+/*
+ * Names, up to an empty one; take() reads what is behind each, and its error
+ * ends that.
+ */
+int handover_get_each(int fd, size_t max_bytes,
+		      int (*take)(void *opaque, const char *name, int fd),
+		      void *opaque);
+
 #endif

@@ -52,8 +52,9 @@ static void note(const struct list_node *nodes, const char *name, int error)
 	}
 }
 
-static int take_one(const struct list_node *nodes, const char *name, int fd)
+static int take_one(void *opaque, const char *name, int fd)
 {
+	const struct list_node **nodes = opaque;
 	cleanup_free char *bytes = NULL;
 	size_t nr_bytes = 0;
 	int error = 0;
@@ -63,23 +64,11 @@ static int take_one(const struct list_node *nodes, const char *name, int fd)
 		return outcome;
 	memcpy(&error, bytes, nr_bytes);
 	if (error < 0)
-		note(nodes, name, error);
+		note(*nodes, name, error);
 	return 0;
 }
 
 int nodes_take_over(const struct list_node *nodes, int fd)
 {
-	bool more = true;
-	int outcome = 0;
-
-	while (more && !outcome) {
-		cleanup_free char *name = NULL;
-		size_t nr_bytes = 0;
-
-		outcome = handover_get(fd, MAX_NAME_BYTES, &name, &nr_bytes);
-		more = nr_bytes;
-		if (!outcome && more)
-			outcome = take_one(nodes, name, fd);
-	}
-	return outcome;
+	return handover_get_each(fd, MAX_NAME_BYTES, take_one, &nodes);
 }

@@ -78,8 +78,9 @@ int secrets_hand_over(struct secrets *secrets, int fd)
 	return error ? error : handover_put(fd, "", 0);
 }
 
-static int take_one(struct secrets *secrets, const char *id, int fd)
+static int take_one(void *opaque, const char *id, int fd)
 {
+	struct secrets *secrets = opaque;
 	struct secret_data data = { 0 };
 	int error = handover_get(fd, SECRET_MAX_BYTES, (char **)&data.bytes,
 				 &data.nr_bytes);
@@ -92,17 +93,5 @@ static int take_one(struct secrets *secrets, const char *id, int fd)
 
 int secrets_take_over(struct secrets *secrets, int fd)
 {
-	bool more = true;
-	int error = 0;
-
-	while (more && !error) {
-		cleanup_free char *id = NULL;
-		size_t nr_bytes = 0;
-
-		error = handover_get(fd, MAX_ID_BYTES, &id, &nr_bytes);
-		more = nr_bytes;
-		if (!error && more)
-			error = take_one(secrets, id, fd);
-	}
-	return error;
+	return handover_get_each(fd, MAX_ID_BYTES, take_one, secrets);
 }
