@@ -17,12 +17,16 @@ from . import Failure
 PR_SET_PDEATHSIG = 1
 TERM_SECONDS = 10
 
+ENDINGS = {signal.SIGINT, signal.SIGTERM}
+
 _libc = ctypes.CDLL(None)
 _alive = set()
 
 
-def _die_with_parent():
+def _begin_as_child():
+    """Between fork and exec."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 class Child:
@@ -32,13 +36,21 @@ class Child:
         self.words = words
         self._out = tempfile.TemporaryFile()
         self._err = tempfile.TemporaryFile()
+        # An end in between would leave a process that nobody knows of.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+        try:
+            self._start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _start(self):
         try:
             self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=self._out,
+                self.words, stdin=subprocess.DEVNULL, stdout=self._out,
                 stderr=self._err, start_new_session=True,
-                preexec_fn=_die_with_parent)
+                preexec_fn=_begin_as_child)
         except OSError as error:
-            raise Failure(f"{words[0]} cannot be started: "
+            raise Failure(f"{self.words[0]} cannot be started: "
                           f"{error.strerror}") from error
         self.pid = self._process.pid
         _alive.add(self)
@@ -104,6 +116,10 @@ def run(words, seconds):
         raise Failure(f"{os.path.basename(words[0])} failed with status "
                       f"{status}{child.complaint()}")
     return child.output()
+
+
+def nr_alive():
+    return len(_alive)
 
 
 def kill_all():

@@ -99,8 +99,16 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         cells = file.read().rpartition(")")[2].split()
     ticks = int(cells[11]) + int(cells[12])
-    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds,
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds_or_none,
                                                       children_of(pid)))
+
+
+def cpu_seconds_or_none(pid):
+    """The same of a child, which may have gone before it is looked at."""
+    try:
+        return cpu_seconds(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def cpu_share(running, runtime):

@@ -2,6 +2,8 @@
 """pure - the parts of bench/compare that measure nothing"""
 import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 
@@ -308,6 +310,30 @@ def test_sizes_are_read_as_fio_writes_them():
     assert storage.size_bytes(512) == 512
     tap.refuses(storage.size_bytes, "many", word="many")
     tap.refuses(storage.size_bytes, "1X", word="1X")
+
+
+def test_child_is_known_when_an_interrupt_meets_its_start():
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *words, **more):
+            super().__init__(*words, **more)
+            signal.raise_signal(signal.SIGINT)
+
+    class Stranger:
+        Popen = Interrupted
+        DEVNULL = subprocess.DEVNULL
+
+    before = children.subprocess
+    children.subprocess = Stranger
+    try:
+        children.Child(["sleep", "600"])
+        raise AssertionError("nothing was interrupted")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        children.subprocess = before
+    assert children.nr_alive() == 1
+    children.kill_all()
+    assert children.nr_alive() == 0
 
 
 def test_threads_that_ran_are_noticed():

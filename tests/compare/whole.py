@@ -20,7 +20,7 @@ from comparing import children, servers
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPARE = os.path.join(HERE, "..", "..", "bench", "compare")
 RINGHOST = os.path.abspath(sys.argv[1])
-SECONDS = 60
+SECONDS = 120  # a hang guard: processes may take a minute to be gone
 JOBS = """
 [[job]]
 name = "null"
