@@ -11,7 +11,6 @@
 
 #include "tests/e2e/load.h"
 
-#define DEPTH	     16
 #define BLOCK_BYTES  4096
 #define LANE_SECTORS 2048
 
@@ -23,10 +22,10 @@ static const char *do_round(const struct lane *lane, uint32_t type,
 			    uint64_t seed)
 {
 	struct fe_blk *blk = &lane->load->client.blks[lane->queue];
-	struct fe_blk_request *requests[DEPTH];
+	struct fe_blk_request *requests[LOAD_DEPTH];
 	const char *fault = NULL;
 
-	for (unsigned int i = 0; i < DEPTH; i++) {
+	for (unsigned int i = 0; i < LOAD_DEPTH; i++) {
 		requests[i] = fe_blk_get(blk);
 		requests[i]->type = type;
 		requests[i]->sector = lane->queue * LANE_SECTORS + i * 8;
@@ -37,7 +36,7 @@ static const char *do_round(const struct lane *lane, uint32_t type,
 			return "there is no room in the ring";
 	}
 	fe_vring_submit(blk->vring);
-	for (unsigned int i = 0; i < DEPTH; i++) {
+	for (unsigned int i = 0; i < LOAD_DEPTH; i++) {
 		if (fe_blk_wait(requests[i], blk->timeout_msec) < 0 ||
 		    fe_blk_result(requests[i]) < 0)
 			return "a request has failed, or never ends";
@@ -56,7 +55,7 @@ static void *keep_busy(void *opaque)
 	const char *fault = NULL;
 
 	for (uint64_t seed = 1; !fault && !atomic_load(&load->ends);
-	     seed += DEPTH) {
+	     seed += LOAD_DEPTH) {
 		fault = do_round(lane, VIRTIO_BLK_T_OUT, seed);
 		if (!fault)
 			fault = do_round(lane, VIRTIO_BLK_T_IN, seed);

@@ -15,6 +15,8 @@
 
 #include "tests/e2e/client.h"
 
+#define LOAD_DEPTH 16 /* requests of a queue that are under way at once */
+
 struct load;
 
 struct lane {
