@@ -490,6 +490,7 @@ def case_busy_server_stops(case):
 KILLS = 10
 UPGRADES = 10
 RECOVERY_SECONDS = 1
+STALL_SECONDS = 10
 
 
 class Killer:
@@ -503,7 +504,7 @@ class Killer:
     self.nr_again = 0 # requests
 
   def _wait(self, what, happens):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + vm.PATIENCE_SECONDS
     while not happens():
       if time.monotonic() > deadline:
         raise vm.Failure('%s: not in time; %s' % (what, self.server.log()))
@@ -553,8 +554,12 @@ def kills(case, queues, properties='', **variables):
                  'the server was killed %d times' % KILLS)
   case.tap.note('recovery in ms: ' + ' '.join(
     '%.0f' % (seconds * 1000) for seconds in killer.recoveries))
-  case.tap.check(max(killer.recoveries, default=RECOVERY_SECONDS) <
-                 RECOVERY_SECONDS, 'each time it went on within a second')
+  # The host may stand still for a moment; a guest that has waited for its own
+  # time to run out, instead of being told, waits longer.
+  times = sorted(killer.recoveries)
+  case.tap.check(KILLS == len(times) and times[-2] < RECOVERY_SECONDS and
+                 times[-1] < STALL_SECONDS,
+                 'each time but one at most it went on within a second')
   case.tap.check(killer.nr_again > 0, 'requests were under way at a kill')
   case.tap.note('%d requests were carried out again' % killer.nr_again)
   case.tap.check(all(int(guest.facts.get('rounds%d' % n, 0)) > 1
@@ -597,7 +602,7 @@ class Upgrader:
     self.stalls = []
 
   def _wait(self, what, happens):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + vm.PATIENCE_SECONDS
     while not happens():
       if time.monotonic() > deadline:
         raise vm.Failure('%s: not in time; %s' % (what, self.server.log()))
@@ -617,7 +622,7 @@ class Upgrader:
     self._wait('it takes over', lambda: 'stood still' in self.server.log())
     self.stalls.append(float(re.search(
       r'stood still for ([0-9.]+) ms', self.server.log()).group(1)))
-    if before.wait(60) != 0:
+    if before.wait(vm.PATIENCE_SECONDS) != 0:
       raise vm.Failure('the one before ends badly: ' + before.log())
     self._wait_for_write()
 

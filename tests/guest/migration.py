@@ -14,7 +14,7 @@ import qmp
 import vm
 
 MIGRATION_SECONDS = 180
-ASK_SECONDS = 90
+ASK_SECONDS = vm.PATIENCE_SECONDS
 SLOW_BYTES = 2 << 20
 FAST_BYTES = 4 << 30
 FAULT = 'vhost_user_postcopy_fault_handler'
@@ -135,7 +135,7 @@ class Journey:
       target.status(*END) == 'completed',
       'the guest arrives in machine %s' % target.name)
     self.machine.monitor.order('quit')
-    self.machine.guest.wait(20)
+    self.machine.guest.wait(vm.PATIENCE_SECONDS)
     self.machine.end()
     self.machine = target
 
@@ -144,7 +144,7 @@ class Journey:
     self._nr_machines -= 1
     if target.guest.status is None:
       target.guest.signal(signal.SIGKILL)
-      target.guest.wait(20)
+      target.guest.wait(vm.PATIENCE_SECONDS)
     target.end()
 
   def end(self):

@@ -7,7 +7,7 @@ import time
 
 import vm
 
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = vm.PATIENCE_SECONDS
 
 
 class Monitor:

@@ -16,7 +16,11 @@ import threading
 import time
 
 QEMU = 'qemu-system-x86_64'
-GUEST_SECONDS = 180
+
+# Hang guards. A busy host lets a process wait for its processors for seconds,
+# and takes up to a minute to let one with an io_uring go.
+PATIENCE_SECONDS = 90
+GUEST_SECONDS = 300
 
 
 class Failure(Exception):
@@ -108,10 +112,9 @@ class Process:
     self._reap()
     return self.status
 
-
   def stop(self):
     self.signal(signal.SIGTERM)
-    return self.wait(20)
+    return self.wait(PATIENCE_SECONDS)
 
   def must(self, good, what):
     """Ends the process and fails unless good."""
@@ -126,17 +129,18 @@ class Device(Process):
 
   def __init__(self, command, log_path, path):
     super().__init__(command, log_path)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not accepts(path):
       self.must(time.monotonic() < deadline, 'does not listen')
       time.sleep(0.01)
+
 
 class Server(Process):
   """A back-end whose first line says that it listens."""
 
   def __init__(self, command, log_path):
     super().__init__(command, log_path)
-    self.ready_line = self.line(time.monotonic() + 20)
+    self.ready_line = self.line(time.monotonic() + PATIENCE_SECONDS)
     self.must(self.ready_line is not None, 'was not ready')
 
 
@@ -155,7 +159,7 @@ class Monitor:
 
   PROMPT = b'(qemu) '
 
-  def __init__(self, path, seconds=20):
+  def __init__(self, path, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     self._socket = socket.socket(socket.AF_UNIX)
     self._socket.settimeout(seconds)
@@ -255,7 +259,7 @@ class Guest(Process):
     returns."""
     while self.next_mark(handlers) is not None:
       self.write('go\n')
-    self.wait(20)
+    self.wait(PATIENCE_SECONDS)
 
   def _note(self, word, rest):
     if word == 'FACT':

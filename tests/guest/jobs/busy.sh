@@ -24,4 +24,4 @@ while [ $(($(stat_field 5) - before)) -lt 64 ]; do
 	usleep 20000
 done
 mark busy
-sleep 60
+sleep 300

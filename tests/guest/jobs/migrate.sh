@@ -71,7 +71,7 @@ all_work_on()
 		start=$(cat /tmp/round$n 2>/dev/null)
 		eval "start$n=${start:-0}"
 	done
-	for _ in $(seq 1500); do
+	for _ in $(seq 4500); do
 		slow=
 		for n in 0 1 2 3 4 5; do
 			now=$(cat /tmp/round$n 2>/dev/null)

@@ -17,7 +17,7 @@ first_boot()
 	(cd $dir && sha256sum data >sums)
 	check "the file system unmounts before the reset" umount $dir || return
 	reboot -f
-	sleep 60
+	sleep 300
 }
 
 wait_for $disk || return

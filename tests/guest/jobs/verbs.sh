@@ -77,18 +77,18 @@ equal()
 # Devices appear when the driver has answered, not when modprobe returns.
 wait_for()
 {
-	for _ in $(seq 500); do
+	for _ in $(seq 3000); do
 		[ -e "$1" ] && return 0
 		usleep 20000
 	done
-	fail "$1 appears within ten seconds"
+	fail "$1 appears within a minute"
 	return 1
 }
 
 # size_is SECTORS: waits until the disk has this size.
 size_is()
 {
-	for _ in $(seq 500); do
+	for _ in $(seq 3000); do
 		[ "$(cat /sys/block/vda/size)" = "$1" ] && return 0
 		usleep 20000
 	done
