@@ -15,7 +15,6 @@
 #include "tests/crash/load.h"
 #include "tests/frontend/clock.h"
 
-#define STALL_MSEC   20000
 #define MEMORY_BYTES (16u << 20)
 #define HOT_SECTORS  64u /* where every other request goes */
 #define PIECE_BYTES  1024u
@@ -348,13 +347,13 @@ static int look(struct load *load, bool goes_on, uint64_t *deadline)
 		return error;
 	if (!nr)
 		return wait_for_used(load, *deadline);
-	*deadline = fe_deadline(STALL_MSEC);
+	*deadline = fe_deadline(FE_PATIENCE_MSEC);
 	return 0;
 }
 
 int load_run(struct load *load, uint64_t nr_ended, bool goes_on)
 {
-	uint64_t deadline = fe_deadline(STALL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	uint64_t end = load->nr_ended + nr_ended;
 	int error = 0;
 
@@ -365,7 +364,7 @@ int load_run(struct load *load, uint64_t nr_ended, bool goes_on)
 
 int load_run_recovery(struct load *load, unsigned int nr_owed, bool goes_on)
 {
-	uint64_t deadline = fe_deadline(STALL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	int error = 0;
 
 	while (load->nr_owed > nr_owed && !error)
@@ -375,7 +374,7 @@ int load_run_recovery(struct load *load, unsigned int nr_owed, bool goes_on)
 
 int load_drain(struct load *load)
 {
-	uint64_t deadline = fe_deadline(STALL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	int error = 0;
 
 	while (load->nr_under_way && !error)

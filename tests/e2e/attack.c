@@ -21,7 +21,6 @@
 
 #define LOAD_DEPTH 8
 #define LOOK_MSEC  20 /* how long the load may not notice its end */
-#define GO_ON_MSEC 5000
 #define LOAD_QUEUE 1
 
 static const char *const state_names[NR_ATTACK_STATES] = {
@@ -88,7 +87,7 @@ static void *run_load(void *opaque)
 static bool load_goes_on(struct attack *attack)
 {
 	unsigned int before = atomic_load(&attack->nr_done);
-	uint64_t deadline = fe_deadline(GO_ON_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	/* more than were under way: some of them have begun only now */
 	while (atomic_load(&attack->nr_done) - before <= LOAD_DEPTH) {

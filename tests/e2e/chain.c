@@ -20,13 +20,13 @@
 #include "tests/e2e/chain.h"
 #include "tests/e2e/probe.h"
 #include "tests/e2e/ring.h"
+#include "tests/frontend/clock.h"
 
 #define NEXT	  VRING_DESC_F_NEXT
 #define WRITE	  VRING_DESC_F_WRITE
 #define INDIRECT  VRING_DESC_F_INDIRECT
 #define AVAIL	  (1 << VRING_PACKED_DESC_F_AVAIL)
 #define USED	  (1 << VRING_PACKED_DESC_F_USED)
-#define WAIT_MSEC 5000
 #define LOOK_MSEC 20 /* for what should not be seen */
 
 const char *const layout_names[NR_LAYOUTS] = {
@@ -335,7 +335,7 @@ static unsigned int judge(const struct chain *chain, int result)
 unsigned int chain_wait(struct chain *chain)
 {
 	struct fe_blk_request *request = chain->request;
-	int error = fe_vring_wait(chain->vring, WAIT_MSEC);
+	int error = fe_vring_wait(chain->vring, FE_PATIENCE_MSEC);
 
 	if (error == -EPIPE)
 		return ring_is_broken(&chain->client) ? OUT_OF_SHAPE : BREAKS;

@@ -99,6 +99,12 @@ struct fe_blk_request *client_begin_write(struct client *client,
 int client_begin_message(struct client *client, size_t nr_bytes);
 int client_end_message(struct client *client, size_t nr_bytes);
 
+/*
+ * Until all calls are made for what queue has done: seeing a request used
+ * does not mean that its call is made already. None is left on the call fd.
+ */
+int client_settle(struct client *client, unsigned int queue);
+
 /* Fill with bytes that depend on seed and place, and compare with them. */
 void client_fill(void *data, size_t bytes, uint64_t seed);
 bool client_filled(const void *data, size_t bytes, uint64_t seed);
@@ -110,7 +116,9 @@ int client_load(struct client *client, unsigned int queue, unsigned int nr);
 
 /*
  * A fresh client negotiates and does one I/O on queue 0, all within a second
- * (within five where a sanitizer is compiled in).
+ * (within five where a sanitizer is compiled in). It is asked a few times: a
+ * server that has become slow is slow each time, a machine that stood still
+ * is not. -ETIME: it was slow each time.
  */
 int client_fresh_io(const struct server *server);
 

@@ -14,8 +14,8 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/harm.h"
+#include "tests/frontend/clock.h"
 
-#define WAIT_MSEC    10000
 #define NR_KICKS     500
 #define NR_MESSAGES  64
 #define NR_PIECES    1022 /* with header and status as many as a table has */
@@ -107,7 +107,7 @@ static int wait_until_it_breaks(struct fe_vring *vring)
 	struct pollfd err = { .fd = vring->err_fd, .events = POLLIN };
 
 	rh_eventfd_signal(vring->kick_fd);
-	if (poll(&err, 1, WAIT_MSEC) != 1)
+	if (poll(&err, 1, FE_PATIENCE_MSEC) != 1)
 		return -ETIMEDOUT;
 	rh_eventfd_drain(vring->err_fd);
 	return 0;
@@ -233,7 +233,7 @@ static int read_in_pieces(struct harm *harm, uint32_t piece_bytes)
 		if (add_read(request, piece_bytes) < 0)
 			return -ENOSPC;
 	fe_vring_submit(vring);
-	error = fe_vring_wait(vring, WAIT_MSEC);
+	error = fe_vring_wait(vring, FE_PATIENCE_MSEC);
 	while (!error && fe_vring_take(vring, &token, &used_bytes) > 0) {
 		if (used_bytes != NR_PIECES * piece_bytes + 1)
 			error = -EIO;

@@ -35,7 +35,6 @@ enum order {
 	ORDER_QUIT,
 };
 
-#define WAIT_MSEC    5000
 #define EVENT_DEVICE 1000 /* below: the queue of this index */
 #define EVENT_WAKE   1001
 #define CONFIG_BYTES 8
@@ -182,7 +181,7 @@ static int give_order(struct local_loop *loop, enum order order)
 {
 	atomic_store(&loop->order, order);
 	rh_eventfd_signal(loop->wake_fd);
-	return (int)(fe_eventfd_wait(loop->done_fd, WAIT_MSEC) - 1);
+	return (int)(fe_eventfd_wait(loop->done_fd, FE_PATIENCE_MSEC) - 1);
 }
 
 static int queue_start(void *opaque, struct rh_queue *rh_queue)
@@ -277,7 +276,7 @@ void local_start(struct local *local, bool separate)
 
 void local_end(struct local *local)
 {
-	uint64_t deadline = fe_deadline(WAIT_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	local_stop(local);
 	local_let_go(local);
@@ -343,7 +342,7 @@ void local_let_go(struct local *local)
 
 void local_wait(atomic_uint *counter, unsigned int value)
 {
-	uint64_t deadline = fe_deadline(WAIT_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	while (atomic_load(counter) < value) {
 		assert_true(fe_now_usec() < deadline);

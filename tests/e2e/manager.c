@@ -19,10 +19,10 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/manager.h"
+#include "tests/frontend/clock.h"
 
-#define FIRST_FD  3
-#define SAFE_FD	  50 /* above all that is passed on */
-#define SOON_MSEC 20000
+#define FIRST_FD 3
+#define SAFE_FD	 50 /* above all that is passed on */
 
 static struct manager *current;
 
@@ -144,7 +144,7 @@ const char *manager_hears(struct manager *manager, const char *line)
 	const char *rest = NULL;
 
 	while (!rest) {
-		if (!hear(manager, SOON_MSEC))
+		if (!hear(manager, FE_PATIENCE_MSEC))
 			fail_msg("nobody says %s", line);
 		rest = find_line(manager, line);
 	}

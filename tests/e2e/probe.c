@@ -11,6 +11,9 @@
 #include <cmocka.h>
 
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
+
+#define WAITS_MSEC 4000 /* a little less than for the rest of a message */
 
 static unsigned int nr_differences;
 
@@ -48,6 +51,16 @@ int probe_message(struct client *client, struct fe_message *message,
 		return outcome;
 	error = fe_session_sync(&client->session);
 	return error ? error : outcome;
+}
+
+int probe_end(struct client *client)
+{
+	uint64_t deadline = fe_deadline(WAITS_MSEC);
+	int error = fe_wait_closed(client->session.sock, FE_PATIENCE_MSEC);
+
+	if (!error && fe_now_usec() > deadline)
+		error = -ETIME;
+	return error ? error : PROBE_CLOSED;
 }
 
 int probe_finish(struct client *client, const struct server *server,

@@ -28,6 +28,14 @@ void probe_connect(struct client *client, const struct server *server);
 int probe_message(struct client *client, struct fe_message *message,
 		  const int *fds, unsigned int nr_fds);
 
+/*
+ * PROBE_CLOSED if the peer ends the session; -ETIME if it took as long as one
+ * takes that waits for the rest of a message, or as a machine that stands still:
+ * to be asked again, PROBE_TRIES times.
+ */
+#define PROBE_TRIES 5
+int probe_end(struct client *client);
+
 /* Close the client; PROBE_STUCK unless a fresh one does I/O in a second. */
 int probe_finish(struct client *client, const struct server *server,
 		 int outcome);

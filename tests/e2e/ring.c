@@ -13,8 +13,6 @@
 #include "tests/e2e/ring.h"
 #include "tests/frontend/clock.h"
 
-#define WAIT_MSEC 2000
-
 void ring_set(struct vring_desc *desc, uint64_t addr, uint32_t len,
 	      uint16_t flags, uint16_t next)
 {
@@ -83,7 +81,7 @@ int ring_wait(struct ring *ring)
 {
 	struct fe_vring *vring = &ring->client.vrings[0];
 	const struct vring_used_elem *elem;
-	int error = fe_vring_wait(vring, WAIT_MSEC);
+	int error = fe_vring_wait(vring, FE_PATIENCE_MSEC);
 
 	if (error)
 		return error;
@@ -99,7 +97,7 @@ int ring_is_broken(struct client *client)
 {
 	struct fe_vring *vring = &client->vrings[0];
 	uint32_t base;
-	int64_t count = fe_eventfd_wait(vring->err_fd, WAIT_MSEC);
+	int64_t count = fe_eventfd_wait(vring->err_fd, FE_PATIENCE_MSEC);
 	int error;
 
 	if (count != 1)

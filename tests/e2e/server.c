@@ -26,6 +26,7 @@
 #define POLL_USEC      5000
 #define INHERITED_FD   30 /* the number that --fd= names */
 #define EXIT_NO_OPTION 126
+#define MAX_LOOKS      5
 
 bool server_is_missing(void)
 {
@@ -403,6 +404,20 @@ int64_t server_cpu_msec(const struct server *server)
 	if (user < 0 || system < 0)
 		return -EIO;
 	return (user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+bool server_is_idle(const struct server *server, unsigned int msec,
+		    int64_t most_cpu_msec)
+{
+	int64_t used = most_cpu_msec + 1;
+	int64_t before;
+
+	for (int i = 0; i < MAX_LOOKS && used > most_cpu_msec; i++) {
+		before = server_cpu_msec(server);
+		usleep(msec * 1000);
+		used = server_cpu_msec(server) - before;
+	}
+	return used >= 0 && used <= most_cpu_msec;
 }
 
 unsigned int server_log_count(const struct server *server, const char *text)

@@ -17,10 +17,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "tests/frontend/clock.h"
+
 #define SERVER_MAX_OPTIONS 16
 #define SERVER_IMAGE_BYTES (8u << 20)
-#define SERVER_START_MSEC  60000
-#define SERVER_STOP_MSEC   60000
+#define SERVER_START_MSEC  FE_PATIENCE_MSEC
+#define SERVER_STOP_MSEC   FE_PATIENCE_MSEC
 
 struct server;
 
@@ -95,6 +97,14 @@ bool server_runs(struct server *server);
 int server_nr_fds(const struct server *server);
 int64_t server_rss_bytes(const struct server *server);
 int64_t server_cpu_msec(const struct server *server);
+
+/*
+ * False if it takes more CPU time than that whenever so much time passes, as
+ * one that spins does. Asked again and again before it is believed: what the
+ * host of a VM takes for itself is CPU time of whoever was running.
+ */
+bool server_is_idle(const struct server *server, unsigned int msec,
+		    int64_t most_cpu_msec);
 int server_nr_maps(const struct server *server);
 
 /* Lines of its log that contain text. */

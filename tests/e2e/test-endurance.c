@@ -20,6 +20,7 @@
 #include "common/base.h"
 #include "tests/e2e/hostile.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 
 #define QUEUES	   2
 #define EXTRA_ADDR (UINT64_C(1) << 32)
@@ -53,7 +54,8 @@ static void reap_queue(struct client *client, unsigned int queue)
 	struct fe_blk_request *request;
 
 	while (blk->nr_under_way) {
-		assert_int_equal(fe_vring_wait(blk->vring, 10000), 0);
+		assert_int_equal(fe_vring_wait(blk->vring, FE_PATIENCE_MSEC),
+				 0);
 		while (fe_blk_reap(blk, &request) > 0) {
 			assert_int_equal(fe_blk_result(request), 0);
 			fe_blk_put(request);

@@ -51,7 +51,7 @@ static void exec_daemon(const struct peer *peer)
 /* Returns 0 when it listens, -1 when it cannot be run. */
 static int start_peer(struct peer *peer)
 {
-	uint64_t deadline = fe_deadline(20000);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	int sock;
 	int status;
 
@@ -239,7 +239,8 @@ static void requests_run_side_by_side(void **state)
 			assert_true(fe_blk_add(request) >= 0);
 		}
 		fe_vring_submit(&fixture.vring);
-		assert_int_equal(fe_vring_wait(&fixture.vring, 5000), 0);
+		assert_int_equal(
+			fe_vring_wait(&fixture.vring, FE_PATIENCE_MSEC), 0);
 		while ((got = fe_blk_reap(&fixture.blk, &request)) > 0) {
 			assert_int_equal(fe_blk_result(request), 0);
 			assert_int_equal(request->used_bytes, 4097);

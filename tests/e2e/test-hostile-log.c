@@ -11,6 +11,7 @@
 #include "common/base.h"
 #include "tests/e2e/hostile.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 #include "tests/frontend/dirty_log.h"
 
 #define PAGE	     FE_LOG_PAGE_BYTES
@@ -97,7 +98,7 @@ static int run_chain(struct logged *logged, const struct odd_chain *chain,
 	assert_true(fe_vring_add(blk->vring, &buffers, request) >= 0);
 	blk->nr_under_way++;
 	fe_vring_submit(blk->vring);
-	error = fe_blk_wait(request, 5000);
+	error = fe_blk_wait(request, FE_PATIENCE_MSEC);
 	if (error)
 		return error;
 	error = fe_blk_result(request);

@@ -93,7 +93,7 @@ static void *read_on(void *opaque)
 static void let_it_read(struct reader *reader)
 {
 	unsigned int before = atomic_load(&reader->nr_done);
-	uint64_t deadline = fe_deadline(20000);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	while (atomic_load(&reader->nr_done) - before < 2 * DEPTH) {
 		assert_int_equal(atomic_load(&reader->error), 0);
@@ -260,6 +260,7 @@ static int read_with(struct client *client, uint64_t header, uint64_t status)
 	struct fe_buffer pieces[FE_BLK_MAX_PIECES];
 	struct fe_buffers buffers;
 	uint8_t *byte;
+	int error;
 
 	request->data_bytes = PAGE;
 	assert_int_equal(fe_blk_cut(request, pieces, &buffers), 0);
@@ -270,8 +271,9 @@ static int read_with(struct client *client, uint64_t header, uint64_t status)
 	assert_true(fe_vring_add(blk->vring, &buffers, request) >= 0);
 	blk->nr_under_way++;
 	fe_vring_submit(blk->vring);
-	if (fe_blk_wait(request, 2000))
-		return -EPIPE;
+	error = fe_blk_wait(request, FE_PATIENCE_MSEC);
+	if (error)
+		return error;
 	byte = status ? fe_memory_pointer(&client->memory, status, 1) : NULL;
 	if (byte)
 		request->status = *byte;
@@ -396,7 +398,7 @@ static void kicks_without_memory_do_nothing(void **state)
 	kick_in_vain(&client);
 	assert_int_equal(fe_session_set_table(&client.session, &client.memory),
 			 0);
-	assert_int_equal(fe_blk_wait(request, 5000), 0);
+	assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 	assert_int_equal(fe_blk_result(request), 0);
 
 	assert_int_equal(show_nothing(&client), 0);
@@ -405,7 +407,7 @@ static void kicks_without_memory_do_nothing(void **state)
 	kick_in_vain(&client);
 	assert_int_equal(fe_session_set_table(&client.session, &client.memory),
 			 0);
-	assert_int_equal(fe_blk_wait(request, 5000), 0);
+	assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 	client_close(&client);
 }
 

@@ -16,13 +16,16 @@
 #include "common/base.h"
 #include "tests/e2e/chain.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 
-#define NEXT	 VRING_DESC_F_NEXT
-#define WRITE	 VRING_DESC_F_WRITE
-#define INDIRECT VRING_DESC_F_INDIRECT
-#define AVAIL	 (1 << VRING_PACKED_DESC_F_AVAIL)
-#define USED	 (1 << VRING_PACKED_DESC_F_USED)
-#define SIZE	 CLIENT_QUEUE_SIZE
+#define MOST_CPU_MSEC 50
+#define NR_LOOKS      5
+#define NEXT	      VRING_DESC_F_NEXT
+#define WRITE	      VRING_DESC_F_WRITE
+#define INDIRECT      VRING_DESC_F_INDIRECT
+#define AVAIL	      (1 << VRING_PACKED_DESC_F_AVAIL)
+#define USED	      (1 << VRING_PACKED_DESC_F_USED)
+#define SIZE	      CLIENT_QUEUE_SIZE
 
 /* The last descriptor's id is the chain's; a table's own is its. */
 static void set_id(struct chain *chain, uint64_t id)
@@ -149,6 +152,25 @@ static const struct {
 	{ "neither", 0 },
 };
 
+/* Asked again: see server_is_idle() */
+static bool kicks_cost_little(struct chain *chain, const struct server *server)
+{
+	int64_t cpu_msec = MOST_CPU_MSEC;
+	int64_t before;
+
+	for (int i = 0; i < NR_LOOKS && cpu_msec >= MOST_CPU_MSEC; i++) {
+		before = server_cpu_msec(server);
+		for (unsigned int kick = 0; kick < 50; kick++) {
+			fe_vring_kick(chain->vring);
+			assert_int_equal(
+				fe_session_sync(&chain->client.session), 0);
+		}
+		assert_int_equal(client_check_io(&chain->client, 1, 3), 0);
+		cpu_msec = server_cpu_msec(server) - before;
+	}
+	return cpu_msec < MOST_CPU_MSEC;
+}
+
 /*
  * R-25: virtio 1.3, 2.8.1 and G-06: kicks cost nothing, and with right flags it
  * is served as if nothing had been
@@ -157,7 +179,6 @@ static void a_wrong_wrap_counter_is_not_available(void **state)
 {
 	const struct server *server = chain_server(state);
 	static struct chain chain;
-	int64_t cpu_msec;
 	uint16_t right;
 
 	for (unsigned int k = PACKED_DIRECT; k < NR_LAYOUTS; k++) {
@@ -169,16 +190,7 @@ static void a_wrong_wrap_counter_is_not_available(void **state)
 				(uint16_t)((right & ~(AVAIL | USED)) |
 					   wrong_owners[i].owner);
 			fe_vring_publish(chain.vring);
-			cpu_msec = server_cpu_msec(server);
-			for (unsigned int kick = 0; kick < 50; kick++) {
-				fe_vring_kick(chain.vring);
-				assert_int_equal(
-					fe_session_sync(&chain.client.session),
-					0);
-			}
-			assert_int_equal(client_check_io(&chain.client, 1, 3),
-					 0);
-			assert_true(server_cpu_msec(server) - cpu_msec < 50);
+			assert_true(kicks_cost_little(&chain, server));
 			assert_int_equal(*chain.request->status_byte,
 					 FE_BLK_NO_STATUS);
 			chain_desc_flags(&chain, CHAIN_TABLE, right);
@@ -269,16 +281,15 @@ static void odd_events_are_taken_for_enabled(void **state)
 		chain_open(&chain, chain_server(state), PACKED_INDIRECT);
 		event = chain.vring->packed.driver;
 		assert_int_equal(chain_check(&chain), 0);
-		fe_eventfd_wait(chain.vring->call_fd, 0);
+		assert_int_equal(client_settle(&chain.client, 0), 0);
 		chain_lay(&chain);
 		event->off_wrap = htole16(rows[i].off_wrap);
 		event->flags = htole16(rows[i].flags);
 		chain_push(&chain);
 		probe_expect("event", rows[i].off_wrap,
-			     fe_eventfd_wait(chain.vring->call_fd, 5000) == 1 ?
-				     0 :
-				     -ETIMEDOUT,
-			     0);
+			     (int)fe_eventfd_wait(chain.vring->call_fd,
+						  FE_PATIENCE_MSEC),
+			     1);
 		assert_int_equal(chain_wait(&chain), GOES_WELL);
 		chain_close(&chain);
 	}

@@ -211,9 +211,10 @@ static void a_ring_that_does_not_lie_in_one_region_is_broken(void **state)
 		at[i / 2] = wrong & ~(parts[i / 2].align - 1);
 		rh_eventfd_drain(client.vrings[0].err_fd);
 		start_at(&client, at[0], at[1], at[2]);
-		probe_expect(
-			i % 2 ? "past the end" : "across", i / 2,
-			(int)fe_eventfd_wait(client.vrings[0].err_fd, 2000), 1);
+		probe_expect(i % 2 ? "past the end" : "across", i / 2,
+			     (int)fe_eventfd_wait(client.vrings[0].err_fd,
+						  FE_PATIENCE_MSEC),
+			     1);
 		fe_vring_kick(&client.vrings[0]);
 	}
 	/* and is as good as new when it is set up anew */

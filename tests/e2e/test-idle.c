@@ -22,9 +22,8 @@
 
 #define QUIET_USEC  500000
 #define SETTLE_MSEC 5000
+#define MOST_LOOKS  10
 #define SLICE_USEC  20000
-#define POLL_MSEC   60000
-#define WAIT_MSEC   2000
 #define BATCH	    20
 #define MOST_KIB    (CLIENT_MAX_QUEUES * 192) /* a sanitizer needs more */
 
@@ -94,7 +93,10 @@ static bool same(struct cost a, struct cost b)
 	return a.nr_switches == b.nr_switches && a.run_nsec == b.run_nsec;
 }
 
-/* Until the last answer's threads have gone to sleep. */
+/*
+ * Until the last answer's threads have gone to sleep, or so it seems: one that
+ * waits for a processor looks like it.
+ */
 static struct cost settle(const struct server *server)
 {
 	uint64_t deadline = fe_deadline(SETTLE_MSEC);
@@ -109,13 +111,18 @@ static struct cost settle(const struct server *server)
 	return now;
 }
 
+/* Asked again: a server that does something now and then always does. */
 static void expect_quiet(const struct server *server)
 {
-	struct cost before = settle(server);
+	struct cost before;
 	struct cost after;
+	int i = 0;
 
-	usleep(QUIET_USEC);
-	after = cost_of(server);
+	do {
+		before = settle(server);
+		usleep(QUIET_USEC);
+		after = cost_of(server);
+	} while (!same(after, before) && ++i < MOST_LOOKS);
 	assert_int_equal(after.nr_switches, before.nr_switches);
 	assert_int_equal(after.run_nsec, before.run_nsec);
 }
@@ -134,7 +141,7 @@ static int one_read(struct client *client, unsigned int *nr_kicks)
 		++*nr_kicks;
 	}
 	if (!error)
-		error = fe_blk_wait(request, WAIT_MSEC);
+		error = fe_blk_wait(request, FE_PATIENCE_MSEC);
 	if (!error)
 		error = fe_blk_result(request);
 	fe_blk_put(request);
@@ -156,7 +163,7 @@ static unsigned int kicks_of_a_batch(struct client *client)
  */
 static void expect_few_kicks(struct client *client)
 {
-	uint64_t deadline = fe_deadline(POLL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	while (kicks_of_a_batch(client) > BATCH * 3 / 4) {
 		if (fe_now_usec() > deadline)

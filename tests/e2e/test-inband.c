@@ -11,11 +11,11 @@
 #include "common/base.h"
 #include "tests/e2e/client.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 
 #define FLAG_REPLY 4u
 #define FLAG_ASKS  8u
 #define ROUNDS	   200
-#define LATE_MSEC  2000
 #define READ_BYTES 4096
 
 static const struct client_options options = {
@@ -56,8 +56,8 @@ static void expect_message(int channel, uint32_t request)
 {
 	struct fe_message message;
 
-	assert_int_equal(fe_message_receive(channel, &message, LATE_MSEC, NULL,
-					    NULL),
+	assert_int_equal(fe_message_receive(channel, &message, FE_PATIENCE_MSEC,
+					    NULL, NULL),
 			 0);
 	assert_int_equal(message.request, request);
 	assert_true(message.flags & FLAG_ASKS);

@@ -30,7 +30,6 @@
 #define PLACE_BYTES 4096u
 #define KILLS	    12
 #define MOST_LOAD   400 /* completions before a kill */
-#define STALL_MSEC  10000
 
 struct place {
 	uint64_t written; /* the last number that completed */
@@ -148,7 +147,7 @@ static void begin_load(struct load *load)
 
 static void run_load(struct load *load, uint64_t nr)
 {
-	uint64_t deadline = fe_deadline(STALL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	uint64_t end = load->nr_done + nr;
 
 	while (load->nr_done < end) {
@@ -157,7 +156,7 @@ static void run_load(struct load *load, uint64_t nr)
 		for (unsigned int q = 0; q < load->client.nr_queues; q++)
 			done += turn(load, q, true);
 		if (done)
-			deadline = fe_deadline(STALL_MSEC);
+			deadline = fe_deadline(FE_PATIENCE_MSEC);
 		assert_true(fe_now_usec() < deadline);
 	}
 }
@@ -175,7 +174,7 @@ static bool any_busy(const struct load *load)
 
 static void finish_load(struct load *load)
 {
-	uint64_t deadline = fe_deadline(STALL_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	while (any_busy(load)) {
 		for (unsigned int q = 0; q < load->client.nr_queues; q++)

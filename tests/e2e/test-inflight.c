@@ -13,6 +13,7 @@
 
 #include "common/fd.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 #include "tests/frontend/inflight.h"
 
 #define QUEUES	     2
@@ -434,7 +435,8 @@ static void what_is_recorded_is_carried_out(void **state)
 	prepare_world(&world, *state);
 	leave_write_behind(&world, 7);
 	assert_int_equal(client_start(&world.client), 0);
-	assert_int_equal(fe_vring_wait(&world.client.vrings[0], 5000), 0);
+	assert_int_equal(
+		fe_vring_wait(&world.client.vrings[0], FE_PATIENCE_MSEC), 0);
 	assert_int_equal(fe_blk_reap(&world.client.blks[0], &request), 1);
 	assert_int_equal(fe_blk_result(request), 0);
 	fe_blk_put(request);
@@ -480,8 +482,9 @@ static void a_record_that_cannot_be_breaks_its_ring_alone(void **state)
 		client = &world.client;
 		world.inflight.bytes[PART_VERSION] = versions[i];
 		assert_int_equal(client_start(client), 0);
-		assert_int_equal(
-			fe_eventfd_wait(client->vrings[0].err_fd, 5000), 1);
+		assert_int_equal(fe_eventfd_wait(client->vrings[0].err_fd,
+						 FE_PATIENCE_MSEC),
+				 1);
 		assert_int_equal(client_check_io(client, 1, 1), 0);
 		close_world(&world);
 	}
@@ -555,7 +558,8 @@ static void a_region_that_is_taken_back_ends_the_session(void **state)
 	assert_int_equal(client_check_io(client, 0, 1), 0);
 	assert_int_equal(ftruncate(world.inflight.fd, 0), 0);
 	submit_read(client);
-	assert_int_equal(fe_wait_closed(client->session.sock, 5000), 0);
+	assert_int_equal(fe_wait_closed(client->session.sock, FE_PATIENCE_MSEC),
+			 0);
 	close_world(&world);
 	assert_int_equal(client_fresh_io(*state), 0);
 }

@@ -54,7 +54,6 @@
 #define MORE_ROUNDS 5  /* times as many, */
 #define MOST_LOOKS  3  /* looked at so often at most */
 #define SETTLE_USEC 5000
-#define WAIT_MSEC   20000
 #define BE_GOOD	    (-1) /* instead of a kind of harm */
 
 struct disk {
@@ -132,7 +131,7 @@ static int turn(struct disk *disk)
 	if (error)
 		return error;
 	fe_vring_submit(blk->vring);
-	error = fe_vring_wait(blk->vring, WAIT_MSEC);
+	error = fe_vring_wait(blk->vring, FE_PATIENCE_MSEC);
 	while (!error && fe_blk_reap(blk, &request) > 0) {
 		error = end_read(disk, request);
 		fe_blk_put(request);
@@ -239,7 +238,7 @@ static void count(const struct machine *machine, struct count *ret)
 
 static void wait_until_done(const struct machine *machine, int kind)
 {
-	uint64_t deadline = fe_deadline(WAIT_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	atomic_store(&machine->orders->wanted, kind);
 	while (atomic_load(&machine->orders->done) != kind) {
@@ -469,7 +468,7 @@ static void one_that_does_harm_takes_nothing_from_the_others(void **state)
 		pthread_join(machine.disks[i].thread, NULL);
 		client_close(&machine.disks[i].client);
 	}
-	assert_int_equal(server_wait(&machine.hostile, WAIT_MSEC), 0);
+	assert_int_equal(server_wait(&machine.hostile, SERVER_STOP_MSEC), 0);
 	assert_int_equal(atomic_load(&machine.orders->error), 0);
 	for (unsigned int i = 0; i < NR_DISKS; i++)
 		end_disk(&machine.disks[i]);

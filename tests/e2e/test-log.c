@@ -129,7 +129,7 @@ static void end_load(struct guest *guest)
 static void let_it_run(struct guest *guest)
 {
 	unsigned int nr = atomic_load(&guest->nr_rounds) + 2;
-	uint64_t deadline = fe_deadline(20000);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	while (atomic_load(&guest->nr_rounds) < nr) {
 		assert_true(fe_now_usec() < deadline);
@@ -412,7 +412,8 @@ static void a_full_ring_is_marked_before_it_is_answered_as_stopped(void **state)
 							vring, 0, base),
 				 0);
 		for (unsigned int i = 0; i < DEPTH; i++) {
-			assert_int_equal(fe_blk_wait(requests[i], 5000), 0);
+			assert_int_equal(
+				fe_blk_wait(requests[i], FE_PATIENCE_MSEC), 0);
 			assert_int_equal(fe_blk_result(requests[i]), 0);
 			fe_blk_put(requests[i]);
 		}
@@ -518,7 +519,7 @@ static void memory_beyond_the_log_is_served_and_not_marked(void **state)
 	assert_true(fe_vring_add(vring, &buffers, request) >= 0);
 	request->blk->nr_under_way++;
 	fe_vring_submit(vring);
-	assert_int_equal(fe_blk_wait(request, 5000), 0);
+	assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 	assert_int_equal(fe_blk_result(request), 0);
 	assert_int_equal(*byte, 0);
 	stop_ring(&guest);
@@ -542,7 +543,8 @@ static void a_log_taken_back_under_load_ends_one_session(void **state)
 	add_reads(&guest, requests);
 	assert_int_equal(ftruncate(guest.log.fd, 0), 0);
 	fe_vring_submit(&guest.client.vrings[0]);
-	assert_int_equal(fe_wait_closed(guest.client.session.sock, 5000), 0);
+	assert_int_equal(
+		fe_wait_closed(guest.client.session.sock, FE_PATIENCE_MSEC), 0);
 	close_guest(&guest);
 	assert_int_equal(client_fresh_io(server), 0);
 }

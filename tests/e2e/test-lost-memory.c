@@ -17,6 +17,7 @@
 #include "common/base.h"
 #include "common/fd.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 
 #define ROUNDS 20
 
@@ -45,7 +46,8 @@ static void take_back(const struct client *client)
 /* Only the sockets and mappings: the rings are in what is gone. */
 static void leave(struct client *client)
 {
-	assert_int_equal(fe_wait_closed(client->session.sock, 5000), 0);
+	assert_int_equal(fe_wait_closed(client->session.sock, FE_PATIENCE_MSEC),
+			 0);
 	client_close(client);
 }
 

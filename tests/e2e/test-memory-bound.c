@@ -33,8 +33,6 @@
 #define MEMORY_BYTES  (2u << 20)
 #define FIRST_ADDR    (UINT64_C(1) << 30) /* of the small regions */
 #define REGION_BYTES  4096
-#define WAIT_MSEC     30000
-#define TIDY_MSEC     5000
 #define LEFT_BYTES    (1 << 20)
 #define SESSION_BYTES (2 << 20) /* regions and rings before any request */
 #define CLOSE_PERCENT 85 /* nothing is discarded, and few are under way */
@@ -171,7 +169,7 @@ static void use_all_entries(struct peer *peer, struct fe_vring *vring)
 		assert_true(fe_vring_add(vring, &buffers, peer) >= 0);
 	fe_vring_submit(vring);
 	while (nr < NR_ENTRIES) {
-		assert_int_equal(fe_vring_wait(vring, WAIT_MSEC), 0);
+		assert_int_equal(fe_vring_wait(vring, FE_PATIENCE_MSEC), 0);
 		while (fe_vring_take(vring, &token, &used_bytes) > 0) {
 			assert_int_equal(used_bytes,
 					 (NR_PIECES - 2) * PIECE_BYTES + 1);
@@ -194,7 +192,16 @@ static void send_half_a_message(struct peer *peer)
 			 0);
 }
 
-/* A session before it has gone then, and the first use has been. */
+static void say_hello(const struct server *server)
+{
+	struct fe_session session;
+
+	assert_int_equal(fe_session_connect(&session, server->socket), 0);
+	assert_int_equal(fe_session_sync(&session), 0);
+	fe_session_deinit(&session);
+}
+
+/* The first use has been then, and what was used before and here has gone. */
 static void come_by(const struct server *server)
 {
 	struct client client;
@@ -202,11 +209,13 @@ static void come_by(const struct server *server)
 	assert_int_equal(client_open(&client, server, NULL), 0);
 	assert_int_equal(fe_session_sync(&client.session), 0);
 	client_close(&client);
+	/* the answer means that the session before is gone */
+	say_hello(server);
 }
 
 static void assert_given_back(const struct server *server, int64_t before)
 {
-	uint64_t deadline = fe_deadline(TIDY_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 
 	do
 		come_by(server);

@@ -36,11 +36,12 @@ static void the_region_of_a_live_ring_may_be_removed(void **state)
 		assert_int_equal(fe_session_sync(&client.session), 0);
 		assert_false(fe_vring_has_used(&client.vrings[0]));
 		/* it cannot run without memory, and says so */
-		assert_int_equal(fe_eventfd_wait(client.vrings[0].err_fd, 1000),
+		assert_int_equal(fe_eventfd_wait(client.vrings[0].err_fd,
+						 FE_PATIENCE_MSEC),
 				 1);
 		assert_int_equal(fe_session_add_region(&client.session, region),
 				 0);
-		assert_int_equal(fe_blk_wait(request, 1000), 0);
+		assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 		assert_int_equal(fe_blk_result(request), 0);
 		fe_blk_put(request);
 	}
@@ -53,8 +54,8 @@ static void the_region_of_a_live_ring_may_be_removed(void **state)
 struct loader {
 	pthread_t thread;
 	struct client *client;
-	unsigned int nr_rounds;
-	int error;
+	atomic_uint nr_rounds;
+	atomic_int error;
 	atomic_bool stop;
 };
 
@@ -76,12 +77,18 @@ static void begin_load(struct loader *loader, struct client *client)
 			 0);
 }
 
+/* Once it has come through something, while what is tested went on. */
+static bool has_worked(struct loader *loader)
+{
+	return atomic_load(&loader->nr_rounds) > 1 ||
+	       atomic_load(&loader->error);
+}
+
 static void end_load(struct loader *loader)
 {
 	atomic_store(&loader->stop, true);
 	pthread_join(loader->thread, NULL);
 	assert_int_equal(loader->error, 0);
-	assert_true(loader->nr_rounds > 1);
 }
 
 /* F-17, D-07, S-30: the same memory mapped anew, again and again, under load */
@@ -96,7 +103,9 @@ static void the_table_is_replaced_under_load(void **state)
 
 	assert_int_equal(client_open(&client, *state, &options), 0);
 	begin_load(&loader, &client);
-	for (unsigned int i = 0; i < CHANGES && fe_now_usec() < deadline; i++)
+	for (unsigned int i = 0;
+	     (i < CHANGES && fe_now_usec() < deadline) || !has_worked(&loader);
+	     i++)
 		assert_int_equal(fe_session_set_table(&client.session,
 						      &client.memory),
 				 0);
@@ -124,7 +133,9 @@ static void regions_come_and_go_under_load(void **state)
 	region = &client.memory.regions[1];
 	begin_load(&loader, &client);
 	deadline = fe_deadline(CHANGES_MSEC);
-	for (unsigned int i = 0; i < CHANGES && fe_now_usec() < deadline; i++) {
+	for (unsigned int i = 0;
+	     (i < CHANGES && fe_now_usec() < deadline) || !has_worked(&loader);
+	     i++) {
 		assert_int_equal(fe_session_add_region(&client.session, region),
 				 0);
 		assert_int_equal(
@@ -156,7 +167,7 @@ static int io_at(struct client *client, uint64_t addr, uint32_t bytes,
 		return error;
 	client->blks[0].nr_under_way++;
 	fe_vring_submit(&client->vrings[0]);
-	error = fe_blk_wait(request, 1000);
+	error = fe_blk_wait(request, FE_PATIENCE_MSEC);
 	if (error)
 		return error;
 	error = fe_blk_result(request);
@@ -237,7 +248,7 @@ static void an_indirect_table_across_regions_works(void **state)
 		       table + before, 48 - before);
 		fe_vring_move_table(&client.vrings[0], at);
 		fe_vring_submit(&client.vrings[0]);
-		assert_int_equal(fe_blk_wait(request, 1000), 0);
+		assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 		assert_int_equal(fe_blk_result(request), 0);
 		fe_blk_put(request);
 	}

@@ -105,7 +105,7 @@ static void an_idle_device_moves_twice_in_a_row(void **state)
 
 static void wait_until_read(int sock)
 {
-	uint64_t deadline = fe_deadline(2000);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	int unread;
 
 	do {
@@ -140,7 +140,8 @@ static void half_a_message_moves_with_the_device(void **state)
 					       0),
 				 0);
 		assert_int_equal(fe_message_receive(client.session.sock,
-						    &message, 2000, NULL, NULL),
+						    &message, FE_PATIENCE_MSEC,
+						    NULL, NULL),
 				 0);
 		assert_int_equal(message.payload.u64, 0);
 	}
@@ -168,7 +169,8 @@ static void all_requests_complete(void)
 	struct fe_blk_request *request;
 
 	while (blk->nr_under_way) {
-		assert_int_equal(fe_vring_wait(blk->vring, 2000), 0);
+		assert_int_equal(fe_vring_wait(blk->vring, FE_PATIENCE_MSEC),
+				 0);
 		while (fe_blk_reap(blk, &request) > 0) {
 			assert_int_equal(fe_blk_result(request), 0);
 			fe_blk_put(request);
@@ -219,8 +221,8 @@ static void a_pause_starts_nothing_and_waits_for_what_runs(void **state)
 	assert_int_equal(client.vrings[0].used->idx, 4);
 
 	local_resume(&local);
-	assert_int_equal(fe_message_receive(client.session.sock, &message, 2000,
-					    NULL, NULL),
+	assert_int_equal(fe_message_receive(client.session.sock, &message,
+					    FE_PATIENCE_MSEC, NULL, NULL),
 			 0);
 	all_requests_complete();
 }
@@ -242,8 +244,8 @@ static void waits_for_requests(struct fe_message *message)
 			 -ETIMEDOUT);
 	assert_int_equal(client.vrings[0].used->idx, 0);
 	local_let_go(&local);
-	assert_int_equal(fe_message_receive(client.session.sock, message, 2000,
-					    NULL, NULL),
+	assert_int_equal(fe_message_receive(client.session.sock, message,
+					    FE_PATIENCE_MSEC, NULL, NULL),
 			 0);
 	assert_int_equal(client.vrings[0].used->idx, 8);
 	client_close(&client);
@@ -313,8 +315,9 @@ static void the_next_front_end_waits_for_requests_under_way(void **state)
 			 -ETIMEDOUT);
 	assert_int_equal(atomic_load(&local.nr_disconnected), 0);
 	local_let_go(&local);
-	assert_int_equal(
-		fe_message_receive(next.sock, &message, 2000, NULL, NULL), 0);
+	assert_int_equal(fe_message_receive(next.sock, &message,
+					    FE_PATIENCE_MSEC, NULL, NULL),
+			 0);
 	assert_int_equal(atomic_load(&local.nr_disconnected), 1);
 	fe_session_deinit(&next);
 }
@@ -332,7 +335,8 @@ static void a_stop_waits_for_requests_under_way(void **state)
 	local_let_go(&local);
 	local_wait(&local.nr_disconnected, 1);
 	assert_int_equal(atomic_load(&local.last_error), 0);
-	assert_int_equal(fe_wait_closed(client.session.sock, 2000), 0);
+	assert_int_equal(fe_wait_closed(client.session.sock, FE_PATIENCE_MSEC),
+			 0);
 	assert_int_equal(client.vrings[0].used->idx, 8);
 }
 
@@ -377,7 +381,8 @@ static void a_config_change_is_told_once(void **state)
 	assert_int_equal(local_config_changed(&local), 0);
 	assert_int_equal(fe_session_open_channel(&client.session, &first), 0);
 	assert_int_equal(local_config_changed(&local), 1);
-	assert_int_equal(fe_message_receive(first, &message, 1000, NULL, NULL),
+	assert_int_equal(fe_message_receive(first, &message, FE_PATIENCE_MSEC,
+					    NULL, NULL),
 			 0);
 	assert_int_equal(message.request, FE_BACKEND_CONFIG_CHANGE);
 	assert_int_equal(message.size, 0);
@@ -385,9 +390,10 @@ static void a_config_change_is_told_once(void **state)
 
 	/* a second one replaces and closes the first */
 	assert_int_equal(fe_session_open_channel(&client.session, &second), 0);
-	assert_int_equal(fe_wait_closed(first, 1000), 0);
+	assert_int_equal(fe_wait_closed(first, FE_PATIENCE_MSEC), 0);
 	assert_int_equal(local_config_changed(&local), 1);
-	assert_int_equal(fe_message_receive(second, &message, 1000, NULL, NULL),
+	assert_int_equal(fe_message_receive(second, &message, FE_PATIENCE_MSEC,
+					    NULL, NULL),
 			 0);
 	assert_int_equal(message.request, FE_BACKEND_CONFIG_CHANGE);
 
@@ -395,7 +401,7 @@ static void a_config_change_is_told_once(void **state)
 	assert_int_equal(fe_session_sync(&client.session), 0);
 	assert_int_equal(client_load(&client, 0, 100), 0);
 	client_close(&client);
-	assert_int_equal(fe_wait_closed(second, 1000), 0);
+	assert_int_equal(fe_wait_closed(second, FE_PATIENCE_MSEC), 0);
 	assert_int_equal(local_config_changed(&local), 0);
 	close(first);
 	close(second);

@@ -18,13 +18,13 @@
 #include "common/fd.h"
 #include "tests/e2e/pager.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 #include "tests/frontend/postcopy.h"
 
 #define QUEUES	      4
 #define REQUESTS      8 /* on each queue, before the switch */
 #define REQUEST_BYTES 16384u
 #define MEMORY_BYTES  (8u << 20)
-#define WAIT_MSEC     5000
 
 struct arrival {
 	struct client client;
@@ -142,7 +142,8 @@ static void await_writes(struct arrival *arrival)
 			struct fe_blk_request *request =
 				arrival->requests[queue][i];
 
-			assert_int_equal(fe_blk_wait(request, WAIT_MSEC), 0);
+			assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC),
+					 0);
 			assert_int_equal(fe_blk_result(request), 0);
 			fe_blk_put(request);
 		}
@@ -230,7 +231,8 @@ static void pages_that_never_come_hold_up_nobody_else(void **state)
 		listen_for(&arrival);
 		show_memory(&arrival);
 		start_queues(&arrival);
-		assert_true(pager_sees_fault(arrival.fd, &address, WAIT_MSEC));
+		assert_true(pager_sees_fault(arrival.fd, &address,
+					     FE_PATIENCE_MSEC));
 		assert_int_equal(fe_session_sync(&arrival.client.session), 0);
 		leave(&arrival);
 		assert_int_equal(client_fresh_io(server), 0);
@@ -242,7 +244,7 @@ static void pages_that_never_come_hold_up_nobody_else(void **state)
 	listen_for(&arrival);
 	show_memory(&arrival);
 	start_queues(&arrival);
-	assert_true(pager_sees_fault(arrival.fd, &address, WAIT_MSEC));
+	assert_true(pager_sees_fault(arrival.fd, &address, FE_PATIENCE_MSEC));
 	assert_int_equal(server_stop(*state), 0);
 	leave(&arrival);
 }
@@ -259,7 +261,8 @@ static void serve_until(struct arrival *arrival, const uint8_t *data,
 	arrival->pager.back_end_fd = arrival->fd;
 	arrival->pager.back_end = arrival->address;
 	for (;;) {
-		assert_true(pager_sees_fault(arrival->fd, &address, WAIT_MSEC));
+		assert_true(pager_sees_fault(arrival->fd, &address,
+					     FE_PATIENCE_MSEC));
 		offset = address - arrival->address;
 		if (offset >= wanted && offset < wanted + bytes)
 			break;

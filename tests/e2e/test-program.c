@@ -22,9 +22,10 @@
 #include <cmocka.h>
 
 #include "tests/e2e/server.h"
+#include "tests/frontend/clock.h"
 
 #define OUTPUT_BYTES	16384
-#define TIMEOUT_SECONDS "20"
+#define TIMEOUT_SECONDS "60"
 
 /* stdout and stderr of the last command */
 static char output[OUTPUT_BYTES];
@@ -198,7 +199,7 @@ static void a_socket_that_cannot_be_used_ends_with_1(void **state)
 /* Started in the background; ended when it has said that it is ready. */
 #define UNTIL_READY(options)                                                   \
 	"$SERVER " options " $IMAGE > ready & pid=$!\n"                        \
-	"n=0; until [ -s ready ] || [ $n -gt 400 ]; do n=$((n + 1)); "         \
+	"n=0; until [ -s ready ] || [ $n -gt 1200 ]; do n=$((n + 1)); "        \
 	"sleep 0.05; done\n"                                                   \
 	"ls -l *.sock; kill $pid; wait $pid; status=$?; cat ready; "           \
 	"exit $status"
@@ -235,7 +236,11 @@ static void the_socket_has_the_mode_that_was_asked_for(void **state)
 static void quiet_means_silent(void **state)
 {
 	(void)state;
-	assert_int_equal(run("timeout --preserve-status 1 $SERVER -q $IMAGE"),
+	assert_int_equal(run("$SERVER -q $IMAGE & pid=$!\n"
+			     "n=0; until [ -S disk.img.sock ] || "
+			     "[ $n -gt 1200 ]; do n=$((n + 1)); "
+			     "sleep 0.05; done\n"
+			     "sleep 0.5; kill $pid; wait $pid"),
 			 0);
 	assert_string_equal(output, "");
 }
@@ -254,12 +259,13 @@ static void the_service_manager_is_told(void **state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)),
 			 0);
-	shell = popen("NOTIFY_SOCKET=$PWD/notify timeout " TIMEOUT_SECONDS
-		      " $SERVER -q $IMAGE & echo $! > pid; wait $!",
+	/* the shell becomes what is started: its pid is there before that */
+	shell = popen("echo $$ > pid; export NOTIFY_SOCKET=$PWD/notify; "
+		      "exec timeout " TIMEOUT_SECONDS " $SERVER -q $IMAGE",
 		      "r");
 	assert_non_null(shell);
 	readable.fd = fd;
-	assert_int_equal(poll(&readable, 1, 10000), 1);
+	assert_int_equal(poll(&readable, 1, FE_PATIENCE_MSEC), 1);
 	assert_true(recv(fd, message, sizeof(message) - 1, 0) > 0);
 	assert_string_equal(message, "READY=1\nSTATUS=1 export, 0 connected");
 	assert_int_equal(access("disk.img.sock", F_OK), 0);
@@ -294,7 +300,7 @@ static void run_passes_signals_on(void **state)
 {
 	(void)state;
 	make_vm("qemu-system-test",
-		"trap 'exit 9' TERM\nkill -TERM $PPID\nsleep 20 & wait");
+		"trap 'kill $!; exit 9' TERM\nkill -TERM $PPID\nsleep 60 & wait");
 	assert_int_equal(run("$SERVER run $IMAGE -- ./qemu-system-test"), 9);
 }
 

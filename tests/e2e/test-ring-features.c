@@ -16,8 +16,6 @@
 #include "tests/e2e/probe.h"
 #include "tests/frontend/clock.h"
 
-#define WAIT_MSEC 5000
-
 /* Reads and writes of all sizes, and flushes, which take longer. */
 static void choose(struct fe_blk_request *request)
 {
@@ -56,7 +54,7 @@ static unsigned int add_some(struct fe_blk *blk, unsigned int most)
 static int reap_some(struct fe_blk *blk)
 {
 	struct fe_blk_request *request;
-	int error = fe_vring_wait(blk->vring, WAIT_MSEC);
+	int error = fe_vring_wait(blk->vring, FE_PATIENCE_MSEC);
 	int nr = 0;
 	int ret;
 
@@ -165,7 +163,8 @@ static void a_ring_in_order_breaks_and_begins_anew(void **state)
 		assert_true(fe_vring_add(vring, &buffers, vring) >= 0);
 		fe_vring_submit(vring);
 		add_some(&client.blks[0], 8);
-		assert_int_equal(fe_eventfd_wait(vring->err_fd, WAIT_MSEC), 1);
+		assert_int_equal(
+			fe_eventfd_wait(vring->err_fd, FE_PATIENCE_MSEC), 1);
 		assert_int_equal(fe_session_get_base(&client.session, 0, &base),
 				 0);
 		fe_vring_reset(vring);
@@ -301,7 +300,8 @@ static void a_reset_mends_a_broken_queue(void **state)
 	for (unsigned int round = 0; round < 5; round++) {
 		assert_true(fe_vring_add(vring, &buffers, vring) >= 0);
 		fe_vring_submit(vring);
-		assert_int_equal(fe_eventfd_wait(vring->err_fd, WAIT_MSEC), 1);
+		assert_int_equal(
+			fe_eventfd_wait(vring->err_fd, FE_PATIENCE_MSEC), 1);
 		assert_int_equal(reset_queue_0(&client, 32), 0);
 		assert_int_equal(client_check_io(&client, 1, 1), 0);
 	}
@@ -323,12 +323,12 @@ static void a_driver_may_put_data_into_its_kicks(void **state)
 static int64_t calls_when_suppressed(struct client *client)
 {
 	struct fe_vring *vring = &client->vrings[0];
-	uint64_t deadline = fe_deadline(WAIT_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	struct fe_blk_request *request = fe_blk_get(&client->blks[0]);
 	int64_t calls;
 
 	fe_vring_suppress_calls(vring);
-	fe_eventfd_wait(vring->call_fd, 0);
+	assert_int_equal(client_settle(client, 0), 0);
 	request->data_bytes = 512;
 	assert_true(fe_blk_add(request) >= 0);
 	fe_vring_submit(vring);

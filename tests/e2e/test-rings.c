@@ -375,7 +375,8 @@ static void a_full_ring_is_served(void **state)
 		assert_int_equal(client.vrings[0].nr_free, 0);
 		fe_vring_submit(&client.vrings[0]);
 		while (blk->nr_under_way) {
-			assert_int_equal(fe_vring_wait(blk->vring, 2000), 0);
+			assert_int_equal(
+				fe_vring_wait(blk->vring, FE_PATIENCE_MSEC), 0);
 			while (fe_blk_reap(blk, &request) > 0) {
 				assert_int_equal(fe_blk_result(request), 0);
 				fe_blk_put(request);

@@ -10,13 +10,13 @@
 #include "common/base.h"
 #include "tests/e2e/client.h"
 #include "tests/e2e/probe.h"
+#include "tests/frontend/clock.h"
 #include "tests/frontend/eventfd.h"
 
 #define ALL_OK	    15 /* acknowledge, driver, driver ok, features ok */
 #define NEEDS_RESET 64
 #define ROUNDS	    50
 #define READ_BYTES  4096
-#define LATE_MSEC   1000
 
 static const struct client_options with_status = {
 	.more_protocol = FE_PROTOCOL_STATUS,
@@ -40,7 +40,8 @@ static void reap_all(struct client *client)
 	struct fe_blk_request *request;
 
 	while (blk->nr_under_way) {
-		assert_int_equal(fe_vring_wait(blk->vring, LATE_MSEC), 0);
+		assert_int_equal(fe_vring_wait(blk->vring, FE_PATIENCE_MSEC),
+				 0);
 		while (fe_blk_reap(blk, &request) > 0) {
 			assert_int_equal(fe_blk_result(request), 0);
 			fe_blk_put(request);
@@ -114,7 +115,7 @@ static void a_broken_ring_shows_in_the_status(void **state)
 	assert_int_equal(fe_session_start_vring(&client.session, &vring, 0,
 						fe_vring_base(&vring)),
 			 0);
-	assert_int_equal(fe_eventfd_wait(vring.err_fd, LATE_MSEC), 1);
+	assert_int_equal(fe_eventfd_wait(vring.err_fd, FE_PATIENCE_MSEC), 1);
 	assert_int_equal(get_status(&client), ALL_OK | NEEDS_RESET);
 	set_status(&client, 0);
 	assert_int_equal(get_status(&client), 0);

@@ -35,8 +35,7 @@
 #include "tests/frontend/inflight.h"
 
 #define QUEUES	       2
-#define WAIT_MSEC      60000 /* a guard, for busy machines */
-#define CHECK_EACH     10    /* rounds */
+#define CHECK_EACH     10 /* rounds */
 #define RINGS_REGION   0
 #define SLOTS_REGION   1
 #define SLOTS_BYTES    (4u << 20)
@@ -145,7 +144,7 @@ static int begin(struct storm *storm, const struct server *server)
 	int error = client_connect(&storm->client, server, &options);
 
 	session_sock = storm->client.session.sock;
-	storm->client.session.timeout_msec = WAIT_MSEC;
+	storm->client.session.timeout_msec = FE_PATIENCE_MSEC;
 	if (!error)
 		error = open_rings(storm);
 	if (!error)
@@ -256,7 +255,7 @@ static void wait_for_end(bool must_end)
 	struct pollfd sock = { .fd = session_sock };
 
 	sock.events = POLLRDHUP;
-	if (poll(&sock, 1, must_end ? WAIT_MSEC : 20) == 0 && must_end)
+	if (poll(&sock, 1, must_end ? FE_PATIENCE_MSEC : 20) == 0 && must_end)
 		_exit(EXIT_NOT_CLOSED);
 	_exit(0);
 }

@@ -15,7 +15,7 @@
 #define NR_REQUESTS   4
 #define TRY_MSEC      1000
 #define PATIENCE_MSEC 100 /* of a request, before the session is looked at */
-#define MAX_TRIES     100
+#define MAX_TRIES     (FE_PATIENCE_MSEC / PATIENCE_MSEC)
 
 static const struct client_options options = {
 	.nr_queues = QUEUES,

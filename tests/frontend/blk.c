@@ -57,7 +57,7 @@ int fe_blk_init(struct fe_blk *blk, struct fe_vring *vring, unsigned int region,
 		.vring = vring,
 		.max_data_bytes = max_data_bytes,
 		.nr_slots = nr_slots,
-		.timeout_msec = FE_DEFAULT_TIMEOUT_MSEC,
+		.timeout_msec = FE_PATIENCE_MSEC,
 	};
 	blk->slots = calloc(nr_slots, sizeof(*blk->slots));
 	if (!blk->slots)

@@ -12,6 +12,13 @@
 #include <stdint.h>
 #include <time.h>
 
+/*
+ * How long to wait for what has to come: no claim about how fast anybody is,
+ * but the end of a test that hangs. A machine with much else to do lets a
+ * thread stand still for seconds, and has been seen to do so for a minute.
+ */
+#define FE_PATIENCE_MSEC 180000
+
 static inline uint64_t fe_now_usec(void)
 {
 	struct timespec now;

@@ -104,8 +104,7 @@ size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer)
 
 int fe_connect(const char *path, int *ret)
 {
-	const struct timeval timeout = { .tv_sec =
-						 FE_SEND_TIMEOUT_MSEC / 1000 };
+	const struct timeval timeout = { .tv_sec = FE_PATIENCE_MSEC / 1000 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	cleanup_close int sock = -1;
 
@@ -167,7 +166,7 @@ static ssize_t send_once(int sock, const struct iovec *iov, const int *fds,
 int fe_send_bytes(int sock, const void *bytes, size_t nr_bytes, const int *fds,
 		  unsigned int nr_fds)
 {
-	uint64_t deadline = fe_deadline(FE_SEND_TIMEOUT_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	struct iovec iov = { (void *)bytes, nr_bytes };
 	ssize_t done;
 	int error;

@@ -19,9 +19,6 @@
 
 #include "tests/frontend/wire.h"
 
-/* How long sending waits for a peer that does not read. */
-#define FE_SEND_TIMEOUT_MSEC 5000
-
 struct fe_message {
 	uint32_t request;
 	uint32_t flags;
@@ -60,7 +57,7 @@ size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer);
 
 /*
  * Connect to the socket at path, for which there must be room in its backlog
- * in FE_SEND_TIMEOUT_MSEC. Returns 0 with *ret set.
+ * in FE_PATIENCE_MSEC. Returns 0 with *ret set.
  */
 int fe_connect(const char *path, int *ret);
 

@@ -8,13 +8,14 @@
 
 #include "common/base.h"
 #include "common/fd.h"
+#include "tests/frontend/clock.h"
 #include "tests/frontend/session.h"
 
 void fe_session_init(struct fe_session *session, int sock)
 {
 	*session = (struct fe_session){
 		.sock = sock,
-		.timeout_msec = FE_DEFAULT_TIMEOUT_MSEC,
+		.timeout_msec = FE_PATIENCE_MSEC,
 		.nr_queues = 1,
 	};
 }

@@ -21,8 +21,6 @@
 #include "tests/frontend/memory.h"
 #include "tests/frontend/message.h"
 
-#define FE_DEFAULT_TIMEOUT_MSEC 5000
-
 struct fe_session {
 	int sock;
 	int timeout_msec;

@@ -14,6 +14,7 @@
 #include <endian.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ struct match {
 	uint64_t random;
 	pthread_t thread;
 	atomic_bool over;
-	atomic_bool waits; /* the other thread is to leave it alone */
+	atomic_bool waits; /* the other thread is to leave it alone, */
+	atomic_bool rests; /* and does */
 	unsigned long nr_scribbles;
 	unsigned long nr_requests;
 	unsigned long nr_starts;
@@ -62,8 +64,10 @@ static void *scribble_all_the_time(void *opaque)
 	uint64_t random = 88172645463325252;
 
 	while (!atomic_load_explicit(&match->over, memory_order_relaxed)) {
-		if (atomic_load_explicit(&match->waits, memory_order_relaxed))
+		if (atomic_load(&match->waits)) {
+			atomic_store(&match->rests, true);
 			continue;
+		}
 		scribble_once(&match->scribble, &random);
 		match->nr_scribbles++;
 	}
@@ -144,11 +148,13 @@ static void start_anew(struct match *match)
 	bool alone = scribble_random(&match->random) & 1;
 	uint32_t base = 0;
 
+	atomic_store(&match->rests, false);
 	atomic_store(&match->waits, alone);
 	assert_int_equal(fe_session_get_base(&match->client.session, 0, &base),
 			 0);
 	if (alone) {
-		usleep(100); /* what the other thread is at */
+		while (!atomic_load(&match->rests))
+			sched_yield();
 		memset(match->inflight.bytes, 0,
 		       match->inflight.wire.mmap_bytes);
 	}

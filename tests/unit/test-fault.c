@@ -180,6 +180,7 @@ static void a_delay_stops_nobody_else(void **state)
 static void delays_end_in_their_own_order(void **state)
 {
 	struct disk_request requests[3];
+	uint64_t begin = nsec_now();
 
 	(void)state;
 	OPEN("write,nth=1,delay=60ms", "write,nth=2,delay=1ms",
@@ -187,7 +188,8 @@ static void delays_end_in_their_own_order(void **state)
 	for (unsigned int i = 0; i < 3; i++)
 		start(&requests[i], BLK_WRITE, 4096 * i, data);
 	assert_int_equal(disk_wait(&disk, &requests[1]), 0);
-	assert_int_equal(requests[0].nr_completions, 0);
+	if (nsec_now() - begin < 60 * NSEC_PER_MSEC) /* not so long yet */
+		assert_int_equal(requests[0].nr_completions, 0);
 	assert_int_equal(disk_wait(&disk, &requests[2]), 0);
 	assert_int_equal(disk_wait(&disk, &requests[0]), 0);
 }

@@ -321,10 +321,10 @@ static void what_runs_for_long_does_not_start_on_a_claimed_image(void **state)
 	need("qemu-system-x86_64");
 	need("qemu-storage-daemon");
 	assert_int_equal(claim(fd, true), 0);
-	expect_refusal(run("timeout 20 qemu-system-x86_64 -machine "
+	expect_refusal(run("timeout 180 qemu-system-x86_64 -machine "
 			   "q35,accel=tcg -S -display none -serial none -drive "
 			   "format=raw,if=virtio,file=%s" QUIETLY));
-	expect_refusal(run("timeout 20 qemu-storage-daemon --nbd-server "
+	expect_refusal(run("timeout 180 qemu-storage-daemon --nbd-server "
 			   "addr.type=unix,addr.path=%s.socket --blockdev "
 			   "file,node-name=f,filename=%1$s --export "
 			   "nbd,id=e,node-name=f,writable=on" QUIETLY));

@@ -7,7 +7,7 @@
 #include "common/base.h"
 #include "tests/unit/postcopy-world.h"
 
-#define WAIT_MSEC 5000
+#define WAIT_MSEC 180000
 
 /* Where the rings of queue 0 are (world_set_addr()). */
 #define AVAIL 0x1000u

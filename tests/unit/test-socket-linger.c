@@ -17,7 +17,7 @@
 #include "common/fd.h"
 #include "tests/unit/device-world.h"
 
-#define LINGER_SECONDS 10
+#define LINGER_SECONDS 240
 
 struct tcp {
 	int listener;

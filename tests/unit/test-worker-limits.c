@@ -86,7 +86,10 @@ static void another_disk_of_the_worker_is_not_held_up(void **state)
 	other->blk = bench->blk;
 }
 
-/* Which would take half a minute. */
+/* Under a byte a second a request waits for the one before for minutes. */
+#define HELD_NSEC (512 * NSEC_PER_SEC)
+
+/* Which would take hours. */
 static void a_limit_that_goes_is_noticed_at_once(void **state)
 {
 	struct bench *bench = bench_of(state);
@@ -94,13 +97,13 @@ static void a_limit_that_goes_is_noticed_at_once(void **state)
 	uint64_t begin_nsec = nsec_now();
 
 	bench->driver.at_once = true;
-	set_limit(guest, THROTTLE_IOPS_TOTAL, 1);
+	set_limit(guest, THROTTLE_BPS_TOTAL, 1);
 	add_all(guest, BENCH_NR_SLOTS);
 	guest_start(guest);
 	guest_wait(guest);
-	set_limit(guest, THROTTLE_IOPS_TOTAL, 0);
+	set_limit(guest, THROTTLE_BPS_TOTAL, 0);
 	wait_all(guest, BENCH_NR_SLOTS - 1);
-	assert_true(nsec_now() - begin_nsec < 10 * NSEC_PER_SEC);
+	assert_true(nsec_now() - begin_nsec < HELD_NSEC);
 	guest_stop(guest);
 }
 
@@ -113,13 +116,13 @@ static void a_stop_waits_for_no_limit(void **state)
 	unsigned int slot;
 
 	bench->driver.at_once = true;
-	set_limit(guest, THROTTLE_IOPS_TOTAL, 1);
+	set_limit(guest, THROTTLE_BPS_TOTAL, 1);
 	add_all(guest, BENCH_NR_SLOTS);
 	guest_start(guest);
 	guest_wait(guest);
 	guest_stop(guest);
-	assert_true(nsec_now() - begin_nsec < 5 * NSEC_PER_SEC);
-	assert_true(atomic_load(&bench->driver.nr_submitted) < 8);
+	assert_true(nsec_now() - begin_nsec < HELD_NSEC);
+	assert_int_equal(atomic_load(&bench->driver.nr_submitted), 1);
 	while (guest_take(guest, &slot))
 		;
 }

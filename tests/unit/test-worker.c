@@ -327,6 +327,18 @@ static double cpu_msec_while_idle(void)
 	       (double)(after.tv_nsec - before.tv_nsec) / 1e6;
 }
 
+/*
+ * Asked again before it is believed that somebody spins: what the host of a VM
+ * takes for itself is CPU time of whoever was running.
+ */
+static bool is_idle(void)
+{
+	for (int i = 0; i < 5; i++)
+		if (cpu_msec_while_idle() < 20)
+			return true;
+	return false;
+}
+
 static void an_idle_worker_costs_nothing(void **state)
 {
 	struct bench *bench = bench_of(state);
@@ -334,7 +346,7 @@ static void an_idle_worker_costs_nothing(void **state)
 
 	guest_start(guest);
 	guest_keep_busy(guest, 1000, 8);
-	assert_true(cpu_msec_while_idle() < 20);
+	assert_true(is_idle());
 	guest_stop(guest);
 }
 
@@ -353,11 +365,11 @@ static void a_broken_queue_is_quiet_and_can_be_stopped(void **state)
 	ring_make_available(&broken->ring, BENCH_RING_SIZE + 7);
 	for (unsigned int i = 0; i < 1000; i++)
 		rh_eventfd_signal(broken->kick);
-	assert_true(cpu_msec_while_idle() < 20);
+	assert_true(is_idle());
 	/* what was under way still ends */
 	bench_let_go(bench, 1);
 	assert_int_equal(guest_wait(broken), 0);
-	assert_true(cpu_msec_while_idle() < 20);
+	assert_true(is_idle());
 
 	bench_let_go(bench, 100);
 	guest_keep_busy(&bench->guests[1], 100, 4);
@@ -378,7 +390,7 @@ static void a_broken_queue_is_polled_no_more(void **state)
 	/* the other one's answer comes a turn after the break, or later */
 	guest_start(&bench->guests[1]);
 	guest_keep_busy(&bench->guests[1], 10, 1);
-	assert_true(cpu_msec_while_idle() < 20);
+	assert_true(is_idle());
 	guest_stop(guest);
 	guest_stop(&bench->guests[1]);
 	rh_log_set(NULL, NULL, RH_LOG_WARNING);
