@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fd.h"
+#include "tests/frontend/eventfd.h"
+
 #define MAPS_ALLOWANCE 4
 
 _Noreturn static void end(struct check *check, enum check_outcome outcome)
@@ -229,6 +232,25 @@ void check_read(struct check *check, struct vm *vm, unsigned int queue)
 	check_add_read(check, vm, queue);
 	fe_vring_submit(&vm->vrings[queue]);
 	check_reap(check, vm, queue);
+}
+
+/* Some notify when they get the fd; and what is used is seen before the call */
+void check_first_read(struct check *check, struct vm *vm)
+{
+	struct fe_vring *vring = &vm->vrings[0];
+	int64_t nr;
+
+	check_done(check, fe_session_sync(&vm->session), "GET_FEATURES");
+	rh_eventfd_drain(vring->call_fd);
+	check_add_read(check, vm, 0);
+	fe_vring_expect_calls(vring);
+	fe_vring_submit(vring);
+	do {
+		nr = fe_eventfd_wait(vring->call_fd, vm->session.timeout_msec);
+		check_done(check, (int)MIN(nr, INT64_C(0)),
+			   "the notification of a first read");
+	} while (!fe_vring_has_used(vring));
+	check_reap(check, vm, 0);
 }
 
 static uint64_t mix(uint64_t value)

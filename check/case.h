@@ -111,6 +111,12 @@ void check_start(struct check *check, struct vm *vm);
 /* A read of a slot must bring what was there at the beginning. */
 void check_read(struct check *check, struct vm *vm, unsigned int queue);
 
+/*
+ * The first one of queue 0, which brings a notification whatever is asked for
+ * later: none is on its way any more when this returns.
+ */
+void check_first_read(struct check *check, struct vm *vm);
+
 /* Bytes that depend on seed and place, and the comparison with them. */
 void check_fill(void *data, size_t bytes, uint64_t seed);
 bool check_filled(const void *data, size_t bytes, uint64_t seed);

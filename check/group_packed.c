@@ -252,19 +252,19 @@ static void await_used(struct check *check, struct vm *vm)
 	}
 }
 
-/* How many notifications nr single reads bring; the driver polls. */
-static int64_t count_calls(struct check *check, struct vm *vm, unsigned int nr)
+/* How many notifications ten single reads bring; the driver polls. */
+static int64_t count_calls(struct check *check, struct vm *vm, int wait_msec)
 {
 	struct fe_vring *vring = &vm->vrings[0];
 	struct fe_blk_request *request;
 	int64_t calls = 0;
 	int64_t more;
 
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < 10; i++) {
 		check_add_read(check, vm, 0);
 		publish_and_kick(vring);
 		await_used(check, vm);
-		more = fe_eventfd_wait(vring->call_fd, QUIET_MSEC);
+		more = fe_eventfd_wait(vring->call_fd, wait_msec);
 		calls += MAX(more, INT64_C(0));
 		if (fe_blk_reap(&vm->blks[0], &request) != 1)
 			check_fail(check, "a used descriptor does not fit");
@@ -278,10 +278,9 @@ static void disabled_events_bring_no_call(struct check *check)
 	struct vm *vm = check_open(check, &packed);
 	int64_t nr;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	fe_vring_suppress_calls(&vm->vrings[0]);
-	rh_eventfd_drain(vm->vrings[0].call_fd);
-	nr = count_calls(check, vm, 10);
+	nr = count_calls(check, vm, QUIET_MSEC);
 	if (nr)
 		check_fail(check,
 			   "10 requests brought %lld notifications, and the "
@@ -294,10 +293,9 @@ static void enabled_events_bring_calls(struct check *check)
 	struct vm *vm = check_open(check, &without_event_idx);
 	int64_t nr;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	vm->vrings[0].packed.driver->flags = VRING_PACKED_EVENT_FLAG_ENABLE;
-	rh_eventfd_drain(vm->vrings[0].call_fd);
-	nr = count_calls(check, vm, 10);
+	nr = count_calls(check, vm, vm->session.timeout_msec);
 	if (nr < 10)
 		check_fail(check, "10 requests brought %lld notifications",
 			   (long long)nr);
@@ -310,9 +308,8 @@ static void event_asks_for_one_call(struct check *check)
 	struct fe_vring *vring = &vm->vrings[0];
 	struct fe_blk_request *request;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	for (unsigned int round = 0; round < 60; round++) {
-		rh_eventfd_drain(vring->call_fd);
 		fe_vring_expect_calls_behind(vring, 3 * (VM_DEPTH - 1));
 		for (unsigned int i = 0; i < VM_DEPTH; i++)
 			check_add_read(check, vm, 0);

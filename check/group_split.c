@@ -206,15 +206,15 @@ static void readable_buffers_are_not_written(struct check *check)
 				  "only, was written");
 }
 
-/* Serve one read at a time; returns how many calls there were. */
-static int64_t count_calls(struct check *check, struct vm *vm, unsigned int nr)
+/* Serve ten reads, one at a time; returns how many calls there were. */
+static int64_t count_calls(struct check *check, struct vm *vm, int wait_msec)
 {
 	struct fe_vring *vring = &vm->vrings[0];
 	struct fe_blk_request *request;
 	int64_t nr_calls = 0;
 	int64_t count;
 
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < 10; i++) {
 		check_add_read(check, vm, 0);
 		fe_vring_publish(vring);
 		fe_vring_kick(vring);
@@ -223,7 +223,7 @@ static int64_t count_calls(struct check *check, struct vm *vm, unsigned int nr)
 				check_done(check, -ETIMEDOUT, "a read");
 			usleep(100);
 		}
-		count = fe_eventfd_wait(vring->call_fd, QUIET_MSEC);
+		count = fe_eventfd_wait(vring->call_fd, wait_msec);
 		nr_calls += MAX(count, INT64_C(0));
 		if (fe_blk_reap(&vm->blks[0], &request) != 1)
 			check_fail(check, "a used entry does not fit");
@@ -237,10 +237,9 @@ static void flags_ask_for_each_call(struct check *check)
 	struct vm *vm = check_open(check, &without_event_idx);
 	int64_t nr;
 
-	check_read(check, vm, 0);
-	rh_eventfd_drain(vm->vrings[0].call_fd);
+	check_first_read(check, vm);
 	fe_vring_expect_calls(&vm->vrings[0]);
-	nr = count_calls(check, vm, 10);
+	nr = count_calls(check, vm, vm->session.timeout_msec);
 	if (nr < 10)
 		check_fail(check,
 			   "10 requests, one after the other, brought "
@@ -253,10 +252,9 @@ static void flags_ask_for_no_call(struct check *check)
 	struct vm *vm = check_open(check, &without_event_idx);
 	int64_t nr;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	fe_vring_suppress_calls(&vm->vrings[0]);
-	rh_eventfd_drain(vm->vrings[0].call_fd);
-	nr = count_calls(check, vm, 10);
+	nr = count_calls(check, vm, QUIET_MSEC);
 	if (nr)
 		check_fail(check,
 			   "10 requests brought %lld notifications, "
@@ -271,9 +269,8 @@ static void event_idx_asks_for_one_call(struct check *check)
 	struct fe_vring *vring = &vm->vrings[0];
 	struct fe_blk_request *request;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	for (unsigned int round = 0; round < 20; round++) {
-		rh_eventfd_drain(vring->call_fd);
 		vring->avail->ring[vring->size] =
 			htole16((uint16_t)(vring->next_used + VM_DEPTH - 1));
 		for (unsigned int i = 0; i < VM_DEPTH; i++)
@@ -301,10 +298,9 @@ static void event_idx_asks_for_no_call(struct check *check)
 	struct vm *vm = check_open(check, NULL);
 	int64_t nr;
 
-	check_read(check, vm, 0);
+	check_first_read(check, vm);
 	fe_vring_suppress_calls(&vm->vrings[0]);
-	rh_eventfd_drain(vm->vrings[0].call_fd);
-	nr = count_calls(check, vm, 10);
+	nr = count_calls(check, vm, QUIET_MSEC);
 	if (nr)
 		check_fail(check,
 			   "10 requests brought %lld notifications, and "

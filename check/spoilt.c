@@ -10,7 +10,7 @@
 #define NEXT	      VRING_DESC_F_NEXT
 #define WRITE	      VRING_DESC_F_WRITE
 #define INDIRECT      VRING_DESC_F_INDIRECT
-#define MAX_WAIT_MSEC 1000 /* for the device's reaction */
+#define SHARE_OF_WAIT 5 /* of all patience, for the device's reaction */
 
 void spoilt_set_desc(struct vring_desc *desc, uint64_t addr, uint32_t len,
 		     uint16_t flags, uint16_t next)
@@ -57,7 +57,7 @@ void spoilt_use_table(struct spoilt *spoilt)
 
 int spoilt_push(struct spoilt *spoilt)
 {
-	int msec = MIN(MAX_WAIT_MSEC, spoilt->vm->session.timeout_msec);
+	int msec = spoilt->vm->session.timeout_msec / SHARE_OF_WAIT;
 	int error;
 
 	fe_vring_publish(spoilt->vring);

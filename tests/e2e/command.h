@@ -29,8 +29,19 @@ int run(const char *format, ...);
 void expect(int status, int expected);
 void has(const char *part);
 
-/* In a command that has started $server: until its d.sock is there. */
+/*
+ * In a command that has started $server: until it listens on $PWD/d.sock, for
+ * which the file being there is not enough.
+ */
 #define AWAIT_SOCKET                                                           \
-	"until [ -S d.sock ]; do kill -0 $server || exit 9; sleep 0.05; done; "
+	"until grep -q \" 00010000 .* $PWD/d.sock$\" /proc/net/unix; do "      \
+	"kill -0 $server || exit 9; sleep 0.05; done; "
+
+/* Until it works: until it has had a fifth of a second of CPU time more. */
+#define AWAIT_LOAD                                                             \
+	"ticks() { set -- $(cat /proc/$server/stat); "                         \
+	"echo $((${14} + ${15})); }; idle=$(ticks); "                          \
+	"until [ $(($(ticks) - idle)) -ge 20 ]; do "                           \
+	"kill -0 $server || exit 9; sleep 0.02; done; "
 
 #endif

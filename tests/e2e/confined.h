@@ -17,7 +17,10 @@ struct confined_rights {
 /* path: of a status file in /proc. */
 struct confined_rights confined_rights_of(const char *path);
 
-/* How many threads it has; fails the test unless all of them are confined. */
+/*
+ * How many threads it has, without those that the kernel lends it for a while;
+ * fails the test unless all of them are confined.
+ */
 unsigned int confined_count(const struct server *server);
 
 /* False for a host without Landlock. */

@@ -20,9 +20,7 @@
 
 #define MAX_WORDS 64
 #define POLL_USEC 10000
-/* For one that starts, and one that writes to the disk what is in its cache. */
-#define PATIENCE_MSEC (3 * SERVER_START_MSEC)
-#define CHARDEV	      "socket,id=control,path=%s,server=on,wait=off"
+#define CHARDEV	  "socket,id=control,path=%s,server=on,wait=off"
 
 const char *const daemon_two_disks[] = {
 	"--object",
@@ -178,7 +176,7 @@ void daemon_succeed_as(struct daemon *daemon, const struct daemon_how *how)
 {
 	pid_t pid = start_successor(daemon, how);
 
-	assert_int_equal(server_wait(&daemon->server, PATIENCE_MSEC), 0);
+	assert_int_equal(server_wait(&daemon->server, DAEMON_PATIENCE_MSEC), 0);
 	qmp_close(&daemon->qmp);
 	daemon->server.pid = pid;
 	assert_int_equal(wait_until_it_serves(daemon), 0);
@@ -302,10 +300,5 @@ int daemon_hold_image(struct daemon *daemon, const char *name)
 
 void daemon_await_opener(int fd)
 {
-	uint64_t deadline = fe_deadline(PATIENCE_MSEC);
-
-	while (fcntl(fd, F_GETLEASE) == F_RDLCK) {
-		assert_true(fe_now_usec() < deadline);
-		usleep(POLL_USEC);
-	}
+	AWAIT(fcntl(fd, F_GETLEASE) != F_RDLCK);
 }

@@ -10,8 +10,12 @@
 
 #include "tests/e2e/client.h"
 #include "tests/e2e/qmp.h"
+#include "tests/frontend/clock.h"
 
 #define DAEMON_IMAGE_BYTES (8u << 20)
+
+/* For one that starts, and one that writes to the disk what is in its cache. */
+#define DAEMON_PATIENCE_MSEC (3 * SERVER_START_MSEC)
 
 struct daemon {
 	struct server server; /* its dir, log and pid; for server_...() */
@@ -68,6 +72,17 @@ void daemon_does_not_succeed(struct daemon *daemon, const char *why,
 pid_t daemon_start_successor(const struct daemon *daemon,
 			     const char *const *options);
 void daemon_successor_fails(struct daemon *daemon, pid_t pid, const char *why);
+
+/* Look again and again until it is so; fails the test if it never is. */
+#define AWAIT(condition)                                                       \
+	do {                                                                   \
+		uint64_t await_end = fe_deadline(DAEMON_PATIENCE_MSEC);        \
+                                                                               \
+		while (!(condition)) {                                         \
+			assert_true(fe_now_usec() < await_end);                \
+			usleep(1000);                                          \
+		}                                                              \
+	} while (0)
 
 /* False in a build without libmicrohttpd, which says so when it is asked. */
 bool daemon_has_metrics(void);

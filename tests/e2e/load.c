@@ -10,12 +10,10 @@
 #include <cmocka.h>
 
 #include "tests/e2e/load.h"
+#include "tests/frontend/clock.h"
 
 #define BLOCK_BYTES  4096
 #define LANE_SECTORS 2048
-
-/* Above what a test has a disk stand still for, on a busy machine. */
-#define PATIENCE_MSEC 60000
 
 /* As many requests as there is room for, all at once. */
 static const char *do_round(const struct lane *lane, uint32_t type,
@@ -77,7 +75,7 @@ void load_begin(struct load *load, const struct server *server,
 	load->nr_threads = nr_queues;
 	for (unsigned int i = 0; i < nr_queues; i++) {
 		load->lanes[i] = (struct lane){ load, i };
-		load->client.blks[i].timeout_msec = PATIENCE_MSEC;
+		load->client.blks[i].timeout_msec = FE_PATIENCE_MSEC;
 		pthread_create(&load->threads[i], NULL, keep_busy,
 			       &load->lanes[i]);
 	}

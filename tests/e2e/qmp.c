@@ -15,8 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/e2e/qmp.h"
-
-#define PATIENCE_MSEC 60000
+#include "tests/frontend/clock.h"
 
 char qmp_error[512];
 
@@ -27,7 +26,7 @@ static void receive(struct qmp *qmp)
 
 	qmp->bytes = realloc(qmp->bytes, qmp->nr_bytes + 65536);
 	assert_non_null(qmp->bytes);
-	if (poll(&ready, 1, PATIENCE_MSEC) != 1)
+	if (poll(&ready, 1, FE_PATIENCE_MSEC) != 1)
 		fail_msg("nothing came from the control socket");
 	nr = recv(qmp->fd, qmp->bytes + qmp->nr_bytes, 65536, 0);
 	assert_true(nr > 0);

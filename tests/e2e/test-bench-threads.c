@@ -17,14 +17,20 @@
 #include "tests/e2e/client.h"
 #include "tests/e2e/command.h"
 
+#define MAX_TRIES 5
+
+/* False if nothing was done, as it is on a machine that stands still. */
 static void bench(const struct server *server, const char *options,
 		  const char *expression)
 {
-	expect(run("%s bench --runtime=1 --output-format=json %s %s | "
-		   "python3 -c 'import json, sys; r = json.load(sys.stdin); "
-		   "print(%s)' 2>&1",
-		   program(), options, server->socket, expression),
-	       0);
+	snprintf(output, sizeof(output), "False\n");
+	for (unsigned int i = 0; i < MAX_TRIES && !strcmp(output, "False\n");
+	     i++)
+		expect(run("%s bench --runtime=1 --output-format=json %s %s | "
+			   "python3 -c 'import json, sys; "
+			   "r = json.load(sys.stdin); print(%s)' 2>&1",
+			   program(), options, server->socket, expression),
+		       0);
 	if (strcmp(output, "True\n"))
 		fail_msg("%s: %s is %s", options, expression, output);
 }
@@ -34,9 +40,9 @@ static void several_queues_are_driven_by_several_threads(void **state)
 	const struct server *server = *state;
 
 	bench(server, "--numjobs=4 --threads=2 --rw=randrw --verify=pattern",
-	      "r[\"total\"][\"requests\"] > 0 and "
+	      "r[\"total\"][\"requests\"] > 0 if "
 	      "r[\"job\"][\"threads\"] == 2 and "
-	      "r[\"verify\"][\"mismatches\"] == 0");
+	      "r[\"verify\"][\"mismatches\"] == 0 else r");
 }
 
 static void one_thread_drives_several_queues(void **state)
@@ -44,8 +50,8 @@ static void one_thread_drives_several_queues(void **state)
 	const struct server *server = *state;
 
 	bench(server, "--numjobs=4 --rw=write --bs=64k --iodepth=2",
-	      "r[\"write\"][\"requests\"] > 0 and "
-	      "r[\"read\"][\"requests\"] == 0");
+	      "r[\"write\"][\"requests\"] > 0 if "
+	      "r[\"read\"][\"requests\"] == 0 else r");
 }
 
 static void more_queues_than_there_are_are_refused(void **state)

@@ -20,6 +20,15 @@
 #include "tests/e2e/command.h"
 
 #define IMAGE_BYTES (1u << 20)
+#define MAX_TRIES   10
+#define ANY	    "r[\"total\"][\"requests\"] > 0 and "
+
+/*
+ * Little may be done in a run, or nothing, on a machine that stands still for
+ * as long as that, so what depends on how much it was is asked again.
+ */
+static const char *const runtimes[MAX_TRIES] = { "100ms", "1", "1", "1", "1",
+						 "1",	  "1", "1", "1", "1" };
 
 /* Bench the server with these options. */
 static int bench(const struct server *server, const char *options)
@@ -28,21 +37,47 @@ static int bench(const struct server *server, const char *options)
 		   server->socket);
 }
 
-/* What a Python expression makes of the report r of a run. */
-static void ask(const struct server *server, const char *options,
-		const char *expression)
+/* Until it tells of this, which it does if there was any. */
+static void bench_tells(const struct server *server, const char *options,
+			const char *part)
 {
-	expect(run("%s bench --runtime=100ms --output-format=json %s %s | "
+	for (unsigned int i = 0; i < MAX_TRIES; i++) {
+		expect(run("%s bench --runtime=%s %s %s 2>&1", program(),
+			   runtimes[i], options, server->socket),
+		       0);
+		if (strstr(output, part))
+			return;
+	}
+	has(part);
+}
+
+/* What a Python expression makes of the report r of a run. */
+static void ask(const struct server *server, const char *runtime,
+		const char *options, const char *expression)
+{
+	expect(run("%s bench --runtime=%s --output-format=json %s %s | "
 		   "python3 -c 'import json, sys; r = json.load(sys.stdin); "
 		   "print(%s)' 2>&1",
-		   program(), options, server->socket, expression),
+		   program(), runtime, options, server->socket, expression),
 	       0);
 }
 
 static void expect_true(const struct server *server, const char *options,
 			const char *expression)
 {
-	ask(server, options, expression);
+	ask(server, runtimes[0], options, expression);
+	if (strcmp(output, "True\n"))
+		fail_msg("%s: %s is %s", options, expression, output);
+}
+
+/* False is no reason to give up yet, and what is neither is. */
+static void expect_soon(const struct server *server, const char *options,
+			const char *expression)
+{
+	snprintf(output, sizeof(output), "False\n");
+	for (unsigned int i = 0; i < MAX_TRIES && !strcmp(output, "False\n");
+	     i++)
+		ask(server, runtimes[i], options, expression);
 	if (strcmp(output, "True\n"))
 		fail_msg("%s: %s is %s", options, expression, output);
 }
@@ -66,11 +101,12 @@ static void each_kind_of_ring_and_driver_is_served(void **state)
 			snprintf(words, sizeof(words),
 				 "%s --verify=pattern --rw=randrw --notify=%s",
 				 options[i], poll ? "poll" : "wait");
-			expect_true(server, words,
-				    "r[\"total\"][\"requests\"] > 0 and "
+			expect_soon(server, words,
+				    "r[\"total\"][\"requests\"] > 0 if "
 				    "r[\"total\"][\"errors\"] == 0 and "
 				    "r[\"verify\"][\"checked\"] > 0 and "
-				    "r[\"verify\"][\"mismatches\"] == 0");
+				    "r[\"verify\"][\"mismatches\"] == 0 "
+				    "else r");
 		}
 	}
 }
@@ -91,69 +127,66 @@ static void who_polls_gets_no_call_and_who_waits_does(void **state)
 {
 	const struct server *server = *state;
 
-	expect_true(server, "--ramp_time=50ms --notify=poll --iodepth=4",
-		    "r[\"calls_per_request\"] < 0.02");
-	expect_true(server,
+	expect_soon(server, "--ramp_time=50ms --notify=poll --iodepth=4",
+		    ANY "r[\"calls_per_request\"] < 0.02");
+	expect_soon(server,
 		    "--ramp_time=50ms --notify=poll --packed --iodepth=4",
-		    "r[\"calls_per_request\"] < 0.02");
-	expect_true(server,
+		    ANY "r[\"calls_per_request\"] < 0.02");
+	expect_soon(server,
 		    "--ramp_time=50ms --notify=poll --no-event-idx --iodepth=4",
-		    "r[\"calls_per_request\"] < 0.02");
-	expect_true(server, "--iodepth=1",
-		    "r[\"calls_per_request\"] < 1.1 and "
-		    "0.5 < r[\"kicks_per_request\"] < 1.1");
+		    ANY "r[\"calls_per_request\"] < 0.02");
+	expect_soon(server, "--iodepth=1",
+		    ANY "r[\"calls_per_request\"] < 1.1 and "
+			"0.5 < r[\"kicks_per_request\"] < 1.1");
 }
 
 static void figures_agree_with_each_other(void **state)
 {
 	const struct server *server = *state;
 
-	ask(server, "--rw=randrw --rwmixread=75 --ramp_time=50ms",
-	    "abs(r[\"runtime_sec\"] - 0.1) < 0.05, "
-	    "abs(r[\"total\"][\"iops\"] * r[\"runtime_sec\"] / "
-	    "r[\"total\"][\"requests\"] - 1) < 0.01, "
-	    "r[\"read\"][\"requests\"] + r[\"write\"][\"requests\"] == "
-	    "r[\"total\"][\"requests\"], "
-	    "0.6 < r[\"read\"][\"requests\"] / r[\"total\"][\"requests\"] "
-	    "< 0.9, "
-	    "abs(r[\"total\"][\"bytes_per_sec\"] / r[\"total\"][\"iops\"] - "
-	    "4096) < 1");
-	assert_string_equal(output, "True True True True True\n");
-	expect_true(server, "",
-		    "[r[\"total\"][\"latency_usec\"][k] for k in (\"min\", "
-		    "\"p50\", \"p90\", \"p99\", \"p99.9\", \"max\")] == "
-		    "sorted(r[\"total\"][\"latency_usec\"][k] for k in "
-		    "(\"min\", \"p50\", \"p90\", \"p99\", \"p99.9\", "
-		    "\"max\"))");
+	expect_soon(server, "--rw=randrw --rwmixread=75 --ramp_time=50ms",
+		    ANY "(abs(r[\"runtime_sec\"] - "
+			"r[\"job\"][\"runtime\"]) < 0.05 and "
+			"0.6 < r[\"read\"][\"requests\"] / "
+			"r[\"total\"][\"requests\"] < 0.9 if "
+			"abs(r[\"total\"][\"iops\"] * r[\"runtime_sec\"] / "
+			"r[\"total\"][\"requests\"] - 1) < 0.01 and "
+			"r[\"read\"][\"requests\"] + "
+			"r[\"write\"][\"requests\"] == "
+			"r[\"total\"][\"requests\"] and "
+			"abs(r[\"total\"][\"bytes_per_sec\"] / "
+			"r[\"total\"][\"iops\"] - 4096) < 1 else r)");
+	expect_soon(server, "",
+		    ANY "([r[\"total\"][\"latency_usec\"][k] for k in "
+			"(\"min\", \"p50\", \"p90\", \"p99\", \"p99.9\", "
+			"\"max\")] == sorted(r[\"total\"][\"latency_usec\"][k] "
+			"for k in (\"min\", \"p50\", \"p90\", \"p99\", "
+			"\"p99.9\", \"max\")) or r)");
 }
 
 static void a_flooded_queue_is_told_of_apart(void **state)
 {
 	const struct server *server = *state;
 
-	expect_true(server, "--numjobs=2 --iodepth=1 --flood=64",
+	expect_soon(server, "--numjobs=2 --iodepth=1 --flood=64",
 		    "0 < r[\"total\"][\"requests\"] < "
-		    "r[\"flood\"][\"requests\"] and "
-		    "r[\"flood\"][\"errors\"] == 0");
+		    "r[\"flood\"][\"requests\"] if "
+		    "r[\"flood\"][\"errors\"] == 0 else r");
 	expect_true(server, "--numjobs=2", "\"flood\" not in r");
-	expect(bench(server, "--numjobs=2 --flood=64"), 0);
-	has("  flood: IOPS ");
+	bench_tells(server, "--numjobs=2 --flood=64", "  flood: IOPS ");
 	expect(bench(server, "--numjobs=2 --flood=200 --queue-size=128"), 1);
 	has("give a smaller --flood, or a larger --queue-size");
 }
 
-/*
- * Without it there would be a thousand times as many. On a machine that is busy
- * elsewhere a tenth of a second begins and ends some milliseconds late.
- */
+/* Without it there would be a thousand times as many. */
 static void a_rate_is_kept(void **state)
 {
 	const struct server *server = *state;
 
-	expect_true(server, "--rate_iops=500 --numjobs=2",
+	expect_soon(server, "--rate_iops=500 --numjobs=2",
 		    "0.5 <= r[\"total\"][\"requests\"] / "
 		    "(1000 * r[\"runtime_sec\"]) <= 1.5");
-	expect_true(server, "--rate_iops=500 --notify=poll",
+	expect_soon(server, "--rate_iops=500 --notify=poll",
 		    "0.5 <= r[\"total\"][\"requests\"] / "
 		    "(500 * r[\"runtime_sec\"]) <= 1.5");
 }
@@ -164,7 +197,8 @@ static void what_the_server_used_is_told(void **state)
 	char words[64];
 
 	snprintf(words, sizeof(words), "--pid=%d --iodepth=1", server->pid);
-	expect_true(server, words,
+	expect_soon(server, words,
+		    ANY
 		    "r[\"server\"][\"cpu_usec_per_request\"] > 0 and "
 		    "r[\"server\"][\"context_switches_per_request\"] > 0 and "
 		    "r[\"server\"][\"rss_bytes\"] > 100000 and "
@@ -179,19 +213,20 @@ static void people_read_a_text(void **state)
 {
 	const struct server *server = *state;
 
-	expect(bench(server, "--rw=randrw --iodepth=8"), 0);
+	bench_tells(server, "--rw=randrw --iodepth=8", "  write: IOPS ");
 	has(": randrw of 4 KiB, 8 under way on each of 1 queue");
 	has("  disk of 8 MiB; split rings of 128, indirect, event index; "
 	    "waiting for calls\n");
 	has("  read: IOPS ");
-	has("  write: IOPS ");
 	has(" 99.9 % ");
 	has(" calls a request\n");
 	has("  load: ");
-	expect(run("%s bench --runtime=50ms --output=%s/out %s && "
+	expect(run("for time in 50ms 1 1 1 1; do "
+		   "%s bench --runtime=$time --output=%s/out %s || exit; "
+		   "grep -q IOPS %s/out && break; done; "
 		   "grep -c IOPS %s/out; rm %s/out",
 		   program(), server->dir, server->socket, server->dir,
-		   server->dir),
+		   server->dir, server->dir),
 	       0);
 	assert_string_equal(output, "1\n");
 }
@@ -202,7 +237,7 @@ static void verify_finds_a_disk_that_forgets(void **state)
 	const struct server *server = *state;
 
 	expect(run("cd %s || exit 9; "
-		   "%s -q --socket-path=d.sock --driver=null --size=1M & "
+		   "%s -q --socket-path=$PWD/d.sock --driver=null --size=1M & "
 		   "server=$!; " AWAIT_SOCKET
 		   "%s bench --runtime=50ms --rw=randwrite --verify=pattern "
 		   "d.sock 2>&1; status=$?; kill $server; wait $server; "
@@ -214,7 +249,8 @@ static void verify_finds_a_disk_that_forgets(void **state)
 
 /*
  * One block of eight is overwritten behind the server's back while it is read
- * back, so often that no run can miss it.
+ * back, so often that no run can miss it, unless whoever does that stands still
+ * all the time.
  */
 static void verify_finds_a_block_that_was_changed(void **state)
 {
@@ -228,10 +264,11 @@ static void verify_finds_a_block_that_was_changed(void **state)
 	assert_int_equal(server_start(&server, &options), 0);
 	expect(run("(until [ -e %s/end ]; do printf damaged | "
 		   "dd of=%s bs=1 seek=70000 conv=notrunc 2>/dev/null; done) & "
+		   "for i in 1 2 3 4 5; do "
 		   "%s bench --runtime=1 --rw=randrw --verify=pattern "
 		   "--offset=64k --size=32k "
-		   "%s 2>&1; status=$?; touch %s/end; wait; rm %s/end; "
-		   "exit $status",
+		   "%s 2>&1; status=$?; [ $status = 0 ] || break; done; "
+		   "touch %s/end; wait; rm %s/end; exit $status",
 		   server.dir, server.image, program(), server.socket,
 		   server.dir, server.dir),
 	       1);
@@ -247,9 +284,9 @@ static void a_server_that_dies_is_noticed(void **state)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		expect(run("cd %s || exit 9; "
-			   "%s -q --socket-path=d.sock --driver=null & "
-			   "server=$!; " AWAIT_SOCKET
-			   "(sleep 1; kill -9 $server) & "
+			   "%s -q --socket-path=$PWD/d.sock --driver=null & "
+			   "server=$!; " AWAIT_SOCKET "(" AWAIT_LOAD
+			   "kill -9 $server) & "
 			   "%s bench --runtime=60 %s d.sock 2>&1; status=$?; "
 			   "wait; rm -f d.sock; exit $status",
 			   server->dir, program(), program(), options[i]),
@@ -265,8 +302,9 @@ static void a_server_that_hangs_is_noticed(void **state)
 	const struct server *server = *state;
 
 	expect(run("cd %s || exit 9; "
-		   "%s -q --socket-path=d.sock --driver=null & "
-		   "server=$!; " AWAIT_SOCKET "(sleep 1; kill -STOP $server) & "
+		   "%s -q --socket-path=$PWD/d.sock --driver=null & "
+		   "server=$!; " AWAIT_SOCKET "(" AWAIT_LOAD
+		   "kill -STOP $server) & "
 		   "%s bench --runtime=60 --timeout=500ms d.sock 2>&1; "
 		   "status=$?; kill -9 $server; wait; rm -f d.sock; "
 		   "exit $status",
@@ -280,12 +318,13 @@ static void an_interrupt_reports_what_there_is(void **state)
 {
 	const struct server *server = *state;
 
-	expect(run("timeout --preserve-status -s INT 1 %s bench "
-		   "--runtime=60 --output-format=json %s | python3 -c "
+	expect(run("cd %s || exit 9; server=%d; %s bench --runtime=600 "
+		   "--output-format=json %s >out & bench=$!; " AWAIT_LOAD
+		   "kill -INT $bench; wait $bench; python3 -c "
 		   "'import json, sys; r = json.load(sys.stdin); "
 		   "print(r[\"complete\"], r[\"total\"][\"requests\"] > 0, "
-		   "0.1 < r[\"runtime_sec\"] < 10)'",
-		   program(), server->socket),
+		   "0 < r[\"runtime_sec\"] < 500)' <out; rm out",
+		   server->dir, server->pid, program(), server->socket),
 	       0);
 	assert_string_equal(output, "False True True\n");
 }

@@ -29,8 +29,8 @@ static int boot(const char *server_options, unsigned int queue_size)
 {
 	return run(
 		"exec 2>&1; cd $(mktemp -d) && " MAKE_DISK
-		"{ %s --socket-path=d.sock %s d & } && server=$! && " AWAIT_SOCKET
-		"timeout 100 " QEMU " -display none -no-reboot -m 64M "
+		"{ %s --socket-path=$PWD/d.sock %s d & } && server=$! && " AWAIT_SOCKET
+		"timeout 250 " QEMU " -display none -no-reboot -m 64M "
 		"-object memory-backend-memfd,id=m,size=64M,share=on "
 		"-machine pc,memory-backend=m,accel=tcg -net none "
 		"-device isa-debug-exit,iobase=0xf4,iosize=1 "

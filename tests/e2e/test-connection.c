@@ -21,6 +21,7 @@
 #include "tests/frontend/clock.h"
 
 #define SHORT_MSEC 200 /* long enough for an answer that must not come */
+#define MAX_LOOKS  5
 
 /*
  * Behaviour 1, S-52: it waits unanswered, then is served without reconnecting
@@ -44,8 +45,8 @@ static void a_second_front_end_waits_and_is_then_served(void **state)
 	assert_int_equal(client_check_io(&first, 0, 3), 0);
 	client_close(&first);
 
-	assert_int_equal(fe_message_receive(second.session.sock, &message, 1000,
-					    NULL, NULL),
+	assert_int_equal(fe_message_receive(second.session.sock, &message,
+					    FE_PATIENCE_MSEC, NULL, NULL),
 			 0);
 	assert_int_equal(message.request, FE_GET_FEATURES);
 	assert_int_equal(fe_session_negotiate(&second.session,
@@ -184,10 +185,27 @@ static void a_protocol_error_costs_one_session_and_one_line(void **state)
 	fe_message_init(&message, FE_GET_FEATURES, 0);
 	message.flags = 3; /* a version that there is not */
 	assert_int_equal(fe_message_send(session.sock, &message, NULL, 0), 0);
-	assert_int_equal(fe_wait_closed(session.sock, 1000), 0);
+	assert_int_equal(fe_wait_closed(session.sock, FE_PATIENCE_MSEC), 0);
 	fe_session_deinit(&session);
 	assert_int_equal(client_fresh_io(server), 0);
 	assert_int_equal(server_log_count(server, "session is closed"), 1);
+}
+
+/*
+ * Whenever it is looked at. What the host of a VM takes for itself, once, is
+ * CPU time of whoever ran.
+ */
+static bool spins(const struct server *server)
+{
+	bool busy = true;
+
+	for (unsigned int i = 0; busy && i < MAX_LOOKS; i++) {
+		int64_t before = server_cpu_msec(server);
+
+		usleep(500000);
+		busy = server_cpu_msec(server) - before > 50;
+	}
+	return busy;
 }
 
 /* Behaviour 9: nobody there, or somebody silent, costs no CPU time */
@@ -195,17 +213,12 @@ static void an_idle_server_does_not_spin(void **state)
 {
 	struct server *server = *state;
 	struct client client;
-	int64_t before;
 
 	assert_int_equal(client_open(&client, server, NULL), 0);
 	assert_int_equal(client_load(&client, 0, 100), 0);
-	before = server_cpu_msec(server);
-	usleep(500000);
-	assert_in_range(server_cpu_msec(server) - before, 0, 50);
+	assert_false(spins(server));
 	client_close(&client);
-	before = server_cpu_msec(server);
-	usleep(500000);
-	assert_in_range(server_cpu_msec(server) - before, 0, 50);
+	assert_false(spins(server));
 }
 
 /* Behaviour 7: teardown checks the exit status as well */
@@ -219,7 +232,8 @@ static void sigterm_ends_it_with_a_client_connected(void **state)
 	assert_int_equal(client_open(&client, &server, NULL), 0);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
 	assert_int_equal(server_stop(&server), 0);
-	assert_int_equal(fe_wait_closed(client.session.sock, 1000), 0);
+	assert_int_equal(fe_wait_closed(client.session.sock, FE_PATIENCE_MSEC),
+			 0);
 	client_close(&client);
 }
 
@@ -295,7 +309,7 @@ static void a_live_socket_is_refused_and_left_alone(void **state)
 	/* it listens already, so wait for the end instead */
 	assert_int_equal(fe_session_connect(&session, live->socket), 0);
 	assert_int_equal(server_start(&server, &options), 0);
-	assert_in_range(server_wait(&server, 5000), 1, 100);
+	assert_in_range(server_wait(&server, SERVER_STOP_MSEC), 1, 100);
 	assert_int_equal(fe_session_sync(&session), 0);
 	fe_session_deinit(&session);
 	unlink(server.image);
@@ -317,7 +331,7 @@ static void another_kind_of_file_is_refused_and_left_alone(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(server_start(&server, &options), -ECHILD);
-	assert_in_range(server_wait(&server, 5000), 1, 100);
+	assert_in_range(server_wait(&server, SERVER_STOP_MSEC), 1, 100);
 	assert_int_equal(lstat(path, &buffer), 0);
 	assert_true(S_ISREG(buffer.st_mode));
 	server_clean_up(&server);
@@ -335,7 +349,7 @@ static void a_path_of_108_bytes_is_refused(void **state)
 	memcpy(path, "/tmp/", 5);
 	path[108] = '\0';
 	assert_int_equal(server_start(&server, &options), -ECHILD);
-	assert_in_range(server_wait(&server, 5000), 1, 100);
+	assert_in_range(server_wait(&server, SERVER_STOP_MSEC), 1, 100);
 	server_clean_up(&server);
 }
 
@@ -371,7 +385,7 @@ static void an_inherited_connected_socket_is_served_once(void **state)
 	assert_int_equal(client_start(&client), 0);
 	assert_int_equal(client_check_io(&client, 0, 1), 0);
 	client_close(&client);
-	assert_int_equal(server_wait(&server, 5000), 0);
+	assert_int_equal(server_wait(&server, SERVER_STOP_MSEC), 0);
 	server_clean_up(&server);
 }
 

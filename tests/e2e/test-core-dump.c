@@ -30,6 +30,7 @@
 #include "common/fd.h"
 #include "tests/e2e/client.h"
 #include "tests/e2e/sanitizer.h"
+#include "tests/frontend/clock.h"
 
 #ifdef WITH_SANITIZER
 #define IS_SANITIZED true
@@ -38,7 +39,6 @@
 #endif
 
 #define DUMP_ALL   "0x7f" /* core(5): each kind of mapping */
-#define WAIT_MSEC  20000
 #define BLOCK	   4096u
 #define NR_BLOCKS  8u
 #define DATA_BYTES (4 * BLOCK) /* of a request: room for a lead */
@@ -87,7 +87,7 @@ static void move_secret(struct client *client, const uint8_t *secret,
 		assert_true(fe_vring_add(blk->vring, &buffers, request) >= 0);
 		blk->nr_under_way++;
 		fe_vring_submit(blk->vring);
-		assert_int_equal(fe_blk_wait(request, WAIT_MSEC), 0);
+		assert_int_equal(fe_blk_wait(request, FE_PATIENCE_MSEC), 0);
 		assert_int_equal(fe_blk_result(request), 0);
 		fe_blk_put(request);
 	}
@@ -156,7 +156,7 @@ static void die_with(int number, const char *engine)
 	move_secret(&client, secret, VIRTIO_BLK_T_OUT, 1);
 	move_secret(&client, secret, VIRTIO_BLK_T_IN, 1);
 	assert_int_equal(kill(server.pid, number), 0);
-	assert_int_equal(server_wait(&server, WAIT_MSEC), 128 + number);
+	assert_int_equal(server_wait(&server, SERVER_STOP_MSEC), 128 + number);
 	core = map_core(&server, &bytes);
 	/* all of it is there: its heap and its stack know the socket's path */
 	assert_true(

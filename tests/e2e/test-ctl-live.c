@@ -2,9 +2,9 @@
 /*
  * ctl-live - a disk is limited, paused, drained and watched while it is used
  *
- * What a command says is one half; the other is what the guest gets done. A
- * machine that is busy makes the guest slower, never faster, so what is
- * measured has an upper bound only.
+ * What a command says is one half; the other is what the guest gets done. That
+ * is measured again if it is wrong: on a busy machine a guest may stand still,
+ * and has saved up some of its limit when it goes on.
  */
 #include <poll.h>
 #include <setjmp.h>
@@ -24,10 +24,9 @@
 #include "tests/e2e/load.h"
 #include "tests/frontend/clock.h"
 
-#define LIMIT	      800 /* requests a second */
-#define WINDOW_USEC   300000
-#define LATE_MSEC     20000
-#define PATIENCE_MSEC 60000
+#define LIMIT	    800 /* requests a second */
+#define WINDOW_USEC 300000
+#define MAX_TRIES   50
 
 /* Nothing but the exit status. */
 static void does(struct daemon *daemon, const char *words)
@@ -111,12 +110,13 @@ static void a_limit_holds_at_once_and_is_taken_away_at_once(void **state)
 	expect(ctl(&daemon, "list"), 0);
 	has("iops-total=800,bps-read=1073741824");
 	rate_of(&daemon, "e1"); /* until what was saved up is used up */
-	assert_true(rate_of(&daemon, "e1") < 1.25 * LIMIT);
+	for (unsigned int i = 0; rate_of(&daemon, "e1") >= 1.25 * LIMIT; i++)
+		assert_true(i < MAX_TRIES); /* each time, it is no limit */
 	does(&daemon, "limit e1 none");
 	expect(ctl(&daemon, "--json show e1"), 0);
 	ctl_has("'limits': {}");
 	for (unsigned int i = 0; rate_of(&daemon, "e1") < 2 * LIMIT; i++)
-		assert_true(i < 50);
+		assert_true(i < MAX_TRIES);
 	load_end(&load);
 	daemon_stop(&daemon);
 }
@@ -323,7 +323,7 @@ static void next_line(struct watcher *watcher, const char *part)
 	struct pollfd ready = { .fd = fileno(watcher->file), .events = POLLIN };
 
 	do {
-		if (poll(&ready, 1, PATIENCE_MSEC) != 1)
+		if (poll(&ready, 1, FE_PATIENCE_MSEC) != 1)
 			fail_msg("no line has '%s'", part);
 		assert_non_null(fgets(watcher->line, sizeof(watcher->line),
 				      watcher->file));
@@ -335,7 +335,7 @@ static void watcher_begin(struct watcher *watcher, struct daemon *daemon,
 			  const char *option)
 {
 	struct pollfd ready = { .events = POLLIN };
-	uint64_t deadline = fe_deadline(PATIENCE_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	char command[512];
 
 	snprintf(command, sizeof(command),

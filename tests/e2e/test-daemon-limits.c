@@ -5,7 +5,7 @@
  * Rates are measured over windows that begin when a disk has reached its limit.
  * A machine that is busy with other things may keep a guest from using all that
  * it is allowed, for a while, so a window that has too little is measured
- * again; one that has too much fails.
+ * again; one that has more than such a guest may have then, for once, fails.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,7 +25,8 @@
 #include "tests/e2e/daemon.h"
 
 #define BLOCK_BYTES  4096
-#define MAX_TRIES    20
+#define MAX_TRIES    60
+#define MAX_STOPS    5
 
 #define WINDOW_MSEC  500 /* LIMITS_MSEC in the environment: so many */
 #define WARM_UP_MSEC 200
@@ -178,6 +179,7 @@ static double measure(struct guest *const *guests, unsigned int nr,
 		      double *rates)
 {
 	unsigned long begin[4];
+	unsigned long end[4];
 	uint64_t begin_nsec;
 	double seconds;
 	double sum = 0;
@@ -187,9 +189,11 @@ static double measure(struct guest *const *guests, unsigned int nr,
 	for (unsigned int i = 0; i < nr; i++)
 		begin[i] = guest_nr(guests[i]);
 	usleep(window_msec() * 1000);
+	for (unsigned int i = 0; i < nr; i++)
+		end[i] = guest_nr(guests[i]);
 	seconds = (double)(nsec_now() - begin_nsec) / 1e9;
 	for (unsigned int i = 0; i < nr; i++) {
-		rates[i] = (double)(guest_nr(guests[i]) - begin[i]) / seconds;
+		rates[i] = (double)(end[i] - begin[i]) / seconds;
 		print_message("# guest %u: %.1f requests/s in %.2f s\n", i,
 			      rates[i], seconds);
 		sum += rates[i];
@@ -197,11 +201,13 @@ static double measure(struct guest *const *guests, unsigned int nr,
 	return sum;
 }
 
-static void assert_not_above(double rate, double limit)
+/* What was done before, and is only seen by the guest now: all its requests. */
+static void assert_not_above(double rate, double limit, unsigned int nr_queues)
 {
-	double bucket = BUCKET_MSEC / (double)window_msec();
+	double per_second = 1000 / (double)window_msec();
 
-	assert_true(rate <= limit * (1.05 + bucket));
+	assert_true(rate <= limit * (1.05 + BUCKET_MSEC / 1e3 * per_second) +
+				    nr_queues * CLIENT_DEPTH * per_second);
 }
 
 /* Within five hundredths, in one of several windows. */
@@ -211,7 +217,7 @@ static void expect_rate(struct guest *guest, double limit)
 
 	for (unsigned int i = 0; i < MAX_TRIES; i++) {
 		measure(&guest, 1, &rate);
-		assert_not_above(rate, limit);
+		assert_not_above(rate, limit, guest->nr_queues);
 		if (rate >= 0.95 * limit && rate <= 1.05 * limit)
 			return;
 	}
@@ -268,39 +274,47 @@ static void what_waits_goes_at_once_when_its_limit_goes(void **state)
 	daemon_stop(&daemon);
 }
 
-/* As long as a message takes, and no second more. */
-static void stop_quickly(struct guest *guest)
+/* Under a limit that lets a request go in an hour. Returns how long it took. */
+static uint64_t stop_nsec(struct daemon *daemon, const char *limits)
 {
-	uint64_t begin_nsec = nsec_now();
+	struct guest guest;
+	uint64_t begin_nsec;
+	uint64_t nsec;
 	uint32_t base;
 
-	assert_int_equal(fe_session_get_base(&guest->client.session, 0, &base),
+	qmp_do(&daemon->qmp, "x-export-limit", "{'id': 'free', 'limits': {%s}}",
+	       limits);
+	guest_begin(&guest, daemon, "free.sock", 1);
+	guest_run(&guest);
+	AWAIT(guest_nr(&guest) > 0);
+	guest_pause(&guest);
+	begin_nsec = nsec_now();
+	assert_int_equal(fe_session_get_base(&guest.client.session, 0, &base),
 			 0);
-	assert_true(nsec_now() - begin_nsec < 3 * NSEC_PER_SEC);
-	assert_true(client_is_drained(&guest->client.vrings[0], base));
+	nsec = nsec_now() - begin_nsec;
+	assert_true(client_is_drained(&guest.client.vrings[0], base));
+	client_close(&guest.client);
+	qmp_do(&daemon->qmp, "x-export-limit", "{'id': 'free', 'limits': {}}");
+	return nsec;
 }
 
+/* As long as a message takes, unless the machine stands still meanwhile. */
 static void a_stop_is_answered_at_once_whatever_the_limit(void **state)
 {
-	static const char *const kinds[] = { "iops-total", "iops-read",
-					     "bps-total" };
+	static const char *const limits[] = {
+		"'iops-total': 1, 'iops-size': 1",
+		"'iops-read': 1, 'iops-size': 1",
+		"'bps-total': 1",
+	};
 	struct daemon daemon;
-	struct guest guest;
 
 	(void)state;
 	daemon_start(&daemon, grouped_disks);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		qmp_do(&daemon.qmp, "x-export-limit",
-		       "{'id': 'free', 'limits': {'%s': 1}}", kinds[i]);
-		guest_begin(&guest, &daemon, "free.sock", 1);
-		guest_run(&guest);
-		while (guest_nr(&guest) == 0)
-			usleep(1000);
-		guest_pause(&guest);
-		stop_quickly(&guest);
-		client_close(&guest.client);
-		qmp_do(&daemon.qmp, "x-export-limit",
-		       "{'id': 'free', 'limits': {'%s': 0}}", kinds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		unsigned int nr_tries = 1;
+
+		while (stop_nsec(&daemon, limits[i]) > 3 * NSEC_PER_SEC)
+			assert_true(nr_tries++ < MAX_STOPS);
 	}
 	daemon_stop(&daemon);
 }
@@ -348,7 +362,7 @@ static void disks_of_a_group_are_served_alike(void **state)
 	guest_run(&guests[1]);
 	for (unsigned int i = 0; !alike && i < MAX_TRIES; i++) {
 		sum = measure(both, 2, rates);
-		assert_not_above(sum, 2000);
+		assert_not_above(sum, 2000, 5);
 		alike = sum >= 1900 && rates[1] >= 0.45 * sum &&
 			rates[1] <= 0.55 * sum;
 	}

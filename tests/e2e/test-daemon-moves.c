@@ -83,10 +83,7 @@ static json_int_t nr_queues_of(struct daemon *daemon, const char *id)
 
 static void await_queues(struct daemon *daemon, const char *id, json_int_t nr)
 {
-	for (unsigned int i = 0; nr_queues_of(daemon, id) != nr; i++) {
-		assert_true(i < 10000);
-		usleep(1000);
-	}
+	AWAIT(nr_queues_of(daemon, id) == nr);
 }
 
 /* Where it is told to go, all of it or one queue, now and after a restart. */

@@ -190,7 +190,7 @@ static void expect_in_use(const struct daemon *daemon)
 {
 	char holder[64];
 
-	expect(run("timeout 20 %s daemon --state-dir %s/state 2>&1", program(),
+	expect(run("timeout 60 %s daemon --state-dir %s/state 2>&1", program(),
 		   daemon->server.dir),
 	       1);
 	snprintf(holder, sizeof(holder), "is used by process %ld ",
