@@ -78,6 +78,7 @@ int backend_connect(struct backend *backend,
 	struct fe_session *session = &backend->session;
 	int error;
 
+	fe_send_timeout_msec = (int)options->timeout_msec;
 	error = fe_session_connect(session, options->socket);
 	backend->connected = true;
 	if (error) {

@@ -18,6 +18,7 @@
 #include "check/target.h"
 #include "common/base.h"
 #include "common/log.h"
+#include "tests/frontend/message.h"
 
 #define TAG	     "ringhost"
 #define EXIT_UNABLE  2
@@ -92,6 +93,7 @@ int check_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	target.socket = options.socket;
 	target.timeout_msec = options.timeout_sec * MSEC_PER_SEC;
+	fe_send_timeout_msec = target.timeout_msec;
 	target.given_pid = options.pid;
 	error = target_learn(&target, &why);
 	if (error) {

@@ -23,6 +23,8 @@ _Static_assert(sizeof(struct fe_wire_config) == 268, "config space");
 _Static_assert(offsetof(struct fe_message, size) + 4 == FE_HEADER_BYTES,
 	       "header");
 
+int fe_send_timeout_msec = FE_PATIENCE_MSEC;
+
 static const char *const names[] = {
 	[FE_GET_FEATURES] = "GET_FEATURES",
 	[FE_SET_FEATURES] = "SET_FEATURES",
@@ -104,7 +106,10 @@ size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer)
 
 int fe_connect(const char *path, int *ret)
 {
-	const struct timeval timeout = { .tv_sec = FE_PATIENCE_MSEC / 1000 };
+	const struct timeval timeout = {
+		.tv_sec = fe_send_timeout_msec / 1000,
+		.tv_usec = fe_send_timeout_msec % 1000 * 1000,
+	};
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	cleanup_close int sock = -1;
 
@@ -166,7 +171,7 @@ static ssize_t send_once(int sock, const struct iovec *iov, const int *fds,
 int fe_send_bytes(int sock, const void *bytes, size_t nr_bytes, const int *fds,
 		  unsigned int nr_fds)
 {
-	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
+	uint64_t deadline = fe_deadline(fe_send_timeout_msec);
 	struct iovec iov = { (void *)bytes, nr_bytes };
 	ssize_t done;
 	int error;

@@ -19,6 +19,12 @@
 
 #include "tests/frontend/wire.h"
 
+/*
+ * How long sending waits for a peer that does not read, and connecting for room
+ * in its backlog: as tests do, unless a program sets it before it begins.
+ */
+extern int fe_send_timeout_msec;
+
 struct fe_message {
 	uint32_t request;
 	uint32_t flags;
@@ -57,7 +63,7 @@ size_t fe_message_encode(const struct fe_message *message, uint8_t *buffer);
 
 /*
  * Connect to the socket at path, for which there must be room in its backlog
- * in FE_PATIENCE_MSEC. Returns 0 with *ret set.
+ * in fe_send_timeout_msec. Returns 0 with *ret set.
  */
 int fe_connect(const char *path, int *ret);
 
