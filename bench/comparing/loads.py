@@ -99,11 +99,11 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         cells = file.read().rpartition(")")[2].split()
     ticks = int(cells[11]) + int(cells[12])
-    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds_or_none,
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds_if_there,
                                                       children_of(pid)))
 
 
-def cpu_seconds_or_none(pid):
+def cpu_seconds_if_there(pid):
     """The same of a child, which may have gone before it is looked at."""
     try:
         return cpu_seconds(pid)

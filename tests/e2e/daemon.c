@@ -19,6 +19,7 @@
 #include "tests/frontend/clock.h"
 
 #define MAX_WORDS 64
+#define MAX_TRIES 10
 #define POLL_USEC 10000
 #define CHARDEV	  "socket,id=control,path=%s,server=on,wait=off"
 
@@ -301,4 +302,12 @@ int daemon_hold_image(struct daemon *daemon, const char *name)
 void daemon_await_opener(int fd)
 {
 	AWAIT(fcntl(fd, F_GETLEASE) != F_RDLCK);
+}
+
+void daemon_play(bool (*scenario)(void))
+{
+	unsigned int nr_tries = 1;
+
+	while (!scenario())
+		assert_true(nr_tries++ < MAX_TRIES);
 }

@@ -73,6 +73,12 @@ pid_t daemon_start_successor(const struct daemon *daemon,
 			     const char *const *options);
 void daemon_successor_fails(struct daemon *daemon, pid_t pid, const char *why);
 
+/*
+ * Play a scenario that returns false where the machine has stood still for so
+ * long that nothing was to be seen: again then, ten times at most.
+ */
+void daemon_play(bool (*scenario)(void));
+
 /* Look again and again until it is so; fails the test if it never is. */
 #define AWAIT(condition)                                                       \
 	do {                                                                   \

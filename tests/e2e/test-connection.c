@@ -21,7 +21,6 @@
 #include "tests/frontend/clock.h"
 
 #define SHORT_MSEC 200 /* long enough for an answer that must not come */
-#define MAX_LOOKS  5
 
 /*
  * Behaviour 1, S-52: it waits unanswered, then is served without reconnecting
@@ -191,23 +190,6 @@ static void a_protocol_error_costs_one_session_and_one_line(void **state)
 	assert_int_equal(server_log_count(server, "session is closed"), 1);
 }
 
-/*
- * Whenever it is looked at. What the host of a VM takes for itself, once, is
- * CPU time of whoever ran.
- */
-static bool spins(const struct server *server)
-{
-	bool busy = true;
-
-	for (unsigned int i = 0; busy && i < MAX_LOOKS; i++) {
-		int64_t before = server_cpu_msec(server);
-
-		usleep(500000);
-		busy = server_cpu_msec(server) - before > 50;
-	}
-	return busy;
-}
-
 /* Behaviour 9: nobody there, or somebody silent, costs no CPU time */
 static void an_idle_server_does_not_spin(void **state)
 {
@@ -216,9 +198,9 @@ static void an_idle_server_does_not_spin(void **state)
 
 	assert_int_equal(client_open(&client, server, NULL), 0);
 	assert_int_equal(client_load(&client, 0, 100), 0);
-	assert_false(spins(server));
+	assert_true(server_is_idle(server, 500, 50));
 	client_close(&client);
-	assert_false(spins(server));
+	assert_true(server_is_idle(server, 500, 50));
 }
 
 /* Behaviour 7: teardown checks the exit status as well */

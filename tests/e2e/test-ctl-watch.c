@@ -24,7 +24,6 @@
 #include "tests/e2e/load.h"
 #include "tests/frontend/clock.h"
 
-#define PATIENCE_MSEC 60000
 #define SECOND_SCREEN "\033[?1049h\033[?25l"
 #define FIRST_SCREEN  "\033[?25h\033[?1049l"
 
@@ -120,7 +119,7 @@ static void what_was_done_is_counted(void **state)
  */
 static json_t *busy_interval(struct daemon *daemon)
 {
-	for (int i = 0; i < PATIENCE_MSEC / 300; i++) {
+	for (int i = 0; i < FE_PATIENCE_MSEC / 300; i++) {
 		json_t *line;
 		json_t *e0;
 
@@ -252,13 +251,13 @@ static void terminal_begin(struct terminal *terminal, struct daemon *daemon)
 static void terminal_shows(struct terminal *terminal, const char *part)
 {
 	struct pollfd ready = { .fd = terminal->fd, .events = POLLIN };
-	uint64_t deadline = fe_deadline(PATIENCE_MSEC);
+	uint64_t deadline = fe_deadline(FE_PATIENCE_MSEC);
 	char *found;
 	ssize_t nr;
 
 	while (!(found = memmem(terminal->shown, terminal->nr_shown, part,
 				strlen(part)))) {
-		assert_int_equal(poll(&ready, 1, PATIENCE_MSEC), 1);
+		assert_int_equal(poll(&ready, 1, FE_PATIENCE_MSEC), 1);
 		if (fe_now_usec() > deadline)
 			fail_msg("'%s' does not come", part);
 		if (terminal->nr_shown > sizeof(terminal->shown) / 2)

@@ -21,8 +21,6 @@
 #include "tests/e2e/daemon.h"
 #include "tests/e2e/load.h"
 
-#define MAX_TRIES 10
-
 static const char *const from_files[] = { "--config", "conf", NULL };
 
 #define DISK(name, image)                                                      \
@@ -509,11 +507,8 @@ static bool reload_behind_a_write_of_a_second(void)
 /* What is gone already would come back here, and not there. */
 static void nobody_takes_over_in_the_middle_of_a_reload(void **state)
 {
-	unsigned int nr_tries = 1;
-
 	(void)state;
-	while (!reload_behind_a_write_of_a_second())
-		assert_true(nr_tries++ < MAX_TRIES);
+	daemon_play(reload_behind_a_write_of_a_second);
 }
 
 int main(void)

@@ -20,7 +20,6 @@
 #include "tests/e2e/load.h"
 
 #define NR_UPGRADES	 10
-#define MAX_TRIES	 10
 #define WRITEBACK_OFFSET 32 /* in the configuration space; virtio 1.3, 5.2.4 */
 
 static void ten_upgrades_under_load_lose_nothing(void **state)
@@ -317,11 +316,8 @@ static bool cut_behind_a_write_of_a_second(void)
 /* A successor that starts slowly may come too late: again. */
 static void nobody_takes_over_while_an_image_is_about_to_be_cut(void **state)
 {
-	unsigned int nr_tries = 1;
-
 	(void)state;
-	while (!cut_behind_a_write_of_a_second())
-		assert_true(nr_tries++ < MAX_TRIES);
+	daemon_play(cut_behind_a_write_of_a_second);
 }
 
 static void names_with_slashes_come_along(void **state)

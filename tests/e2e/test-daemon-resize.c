@@ -25,7 +25,6 @@
 #include "tests/e2e/load.h"
 
 #define SECTOR_BYTES 512
-#define MAX_TRIES    10
 #define MIB	     (UINT64_C(1) << 20)
 #define SLOW(delay)  "['write,first=1,delay=" delay "']"
 
@@ -290,11 +289,8 @@ static bool cut_behind_a_write_of_two_seconds(void)
 /* On a machine that stood still for as long as the write takes: again. */
 static void what_was_taken_before_ends_before_the_image_is_cut(void **state)
 {
-	unsigned int nr_tries = 1;
-
 	(void)state;
-	while (!cut_behind_a_write_of_two_seconds())
-		assert_true(nr_tries++ < MAX_TRIES);
+	daemon_play(cut_behind_a_write_of_two_seconds);
 }
 
 static void a_disk_goes_while_it_is_resized(void **state)

@@ -27,8 +27,6 @@
 #include "tests/e2e/daemon.h"
 #include "tests/e2e/load.h"
 
-#define MAX_LOOKS 5
-
 /* So many more than it has now. */
 static void limit_fds(struct daemon *daemon, unsigned int nr_more)
 {
@@ -277,23 +275,6 @@ static void connect_clients(struct daemon *daemon, int *fds, size_t nr)
 	}
 }
 
-/*
- * Of half a second a loop that spins would use all, whenever it is looked at.
- * What the host of a VM takes for itself, once, is CPU time of whoever ran.
- */
-static bool spins(struct daemon *daemon)
-{
-	bool busy = true;
-
-	for (unsigned int i = 0; busy && i < MAX_LOOKS; i++) {
-		int64_t cpu_msec = server_cpu_msec(&daemon->server);
-
-		usleep(500000);
-		busy = server_cpu_msec(&daemon->server) - cpu_msec >= 200;
-	}
-	return busy;
-}
-
 /* They are served when others have gone; until then nobody spins. */
 static void clients_that_find_no_room_wait(void **state)
 {
@@ -310,7 +291,7 @@ static void clients_that_find_no_room_wait(void **state)
 	limit_fds(&daemon, 4);
 	connect_clients(&daemon, fds, ARRAY_SIZE(fds));
 	AWAIT(nr_greeted(fds, ARRAY_SIZE(fds)) > 0);
-	assert_false(spins(&daemon));
+	assert_true(server_is_idle(&daemon.server, 500, 199));
 	assert_in_range(nr_greeted(fds, ARRAY_SIZE(fds)), 1, 6);
 	qmp_do(&daemon.qmp, "query-version", "{}");
 	assert_int_equal(client_check_io(&client, 0, 7), 0);
